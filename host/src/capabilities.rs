@@ -1,0 +1,12 @@
+//! What the host offers to guests: one module per WIT interface, each of the same five parts.
+//!
+//! Doc with what it grants → `XCtx` (lives as long as the instance) → `XView` (borrows it) → the generated
+//! `Host` trait → `add_to_linker`. A capability knows neither the engine nor another capability.
+//!
+//! Not here: who is granted what (see `runtime::linker`).
+
+pub mod log;
+pub mod passwords;
+pub mod sql;
+pub mod tokens;
+pub mod wasi;

@@ -1,0 +1,117 @@
+//! Makes a database and a role for each owner on a PostgreSQL server.
+//!
+//! A role owns its one database, may connect to no other, and is no superuser. Its password is derived from the
+//! administrator's, so that hosts which share a server agree without sharing a file; no guest ever sees it.
+
+use std::time::Duration;
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+
+/// A server and the right to make databases on it.
+pub(super) struct Server {
+    admin: PgPool,
+    options: PgConnectOptions,
+    secret: String,
+}
+
+impl Server {
+    /// Connects as the administrator that the URL names.
+    pub(super) async fn connect(url: &str, acquire_timeout: Duration) -> sqlx::Result<Self> {
+        let options: PgConnectOptions = url.parse()?;
+        let secret = url.to_owned();
+        let admin = PgPoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(acquire_timeout)
+            .idle_timeout(Duration::from_secs(10))
+            .connect_with(options.clone())
+            .await?;
+        let secret = password_of(&secret);
+        Ok(Self { admin, options, secret })
+    }
+
+    /// Makes sure that the owner's role and database are there, and says how to connect as that role.
+    pub(super) async fn provision(&self, owner: &str) -> sqlx::Result<PgConnectOptions> {
+        let database = format!("{owner}_db");
+        let role = format!("{owner}_service");
+        let password = self.role_password(&role);
+        let options = self
+            .options
+            .clone()
+            .database(&database)
+            .username(&role)
+            .password(&password)
+            .application_name("provesi")
+            .options([
+                // Far over any limit of a service: the last resort against a session that nobody ends.
+                ("statement_timeout", "30s"),
+                ("idle_in_transaction_session_timeout", "30s"),
+                ("lock_timeout", "10s"),
+            ]);
+        if let Ok(connection) = PgConnection::connect_with(&options).await {
+            connection.close().await?;
+            return Ok(options);
+        }
+        self.make(&database, &role, &password).await?;
+        Ok(options)
+    }
+
+    async fn make(&self, database: &str, role: &str, password: &str) -> sqlx::Result<()> {
+        let mut connection = self.admin.acquire().await?;
+        // Another host may be making the same; the lock ends with this session at the latest.
+        sqlx::query("SELECT pg_advisory_lock(hashtext('provesi-provision'))").execute(&mut *connection).await?;
+        let made = make_locked(&mut connection, database, role, password).await;
+        sqlx::query("SELECT pg_advisory_unlock(hashtext('provesi-provision'))").execute(&mut *connection).await?;
+        made
+    }
+
+    fn role_password(&self, role: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("HMAC takes keys of any length");
+        mac.update(b"provesi role ");
+        mac.update(role.as_bytes());
+        hex::encode(mac.finalize().into_bytes())
+    }
+}
+
+/// Names are identifiers made from a `ServiceName` and passwords are hex, so nothing in them needs quoting.
+async fn make_locked(
+    connection: &mut PgConnection,
+    database: &str,
+    role: &str,
+    password: &str,
+) -> sqlx::Result<()> {
+    let role_exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)")
+        .bind(role)
+        .fetch_one(&mut *connection)
+        .await?;
+    let verb = if role_exists { "ALTER" } else { "CREATE" };
+    let statement = format!(
+        "{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD '{password}'"
+    );
+    sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+    let database_exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
+        .bind(database)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !database_exists {
+        // Since PostgreSQL 16 only a member may give a database to a role; a superuser needs no membership.
+        let _ = sqlx::query(AssertSqlSafe(format!("GRANT {role} TO CURRENT_USER"))).execute(&mut *connection).await;
+        // Collation C sorts as SQLite does, so that lists have one order on both.
+        let statement = format!(
+            "CREATE DATABASE {database} OWNER {role} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+        );
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+    }
+    let statement = format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC");
+    sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Takes the password out of a URL; empty when it has none.
+fn password_of(url: &str) -> String {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let user_info = authority.split('/').next().and_then(|host| host.rsplit_once('@')).map_or("", |(info, _)| info);
+    user_info.split_once(':').map_or("", |(_, password)| password).to_owned()
+}

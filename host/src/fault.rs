@@ -1,0 +1,67 @@
+//! What can go wrong with an invocation, as types that others branch on.
+//!
+//! Not here: status codes (see `gateway::error`), how a wasmtime error becomes one of these
+//! (see `runtime::classify`).
+
+use std::time::Duration;
+
+use crate::names::{ComponentDigest, ServiceName};
+
+/// A guest broke its contract.
+#[derive(Debug, thiserror::Error)]
+pub enum GuestFault {
+    /// The guest aborted; the text is wasmtime's reason with the guest's backtrace.
+    #[error("trapped: {0}")]
+    Trap(String),
+    /// The guest was still running or waiting at its deadline.
+    #[error("did not finish before its deadline")]
+    Deadline,
+    /// The guest wanted more linear memory or table elements than its limit.
+    #[error("wanted more memory than its limit")]
+    Memory,
+    /// The guest answered something that is no HTTP response.
+    #[error("answered something invalid: {0}")]
+    InvalidResponse(String),
+    /// Typed calls are nested deeper than the limit, most likely in a circle.
+    #[error("typed calls are nested deeper than {0}")]
+    Depth(u8),
+}
+
+/// Why an invocation has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The component broke its contract.
+    #[error("service {service} ({digest}) {fault}")]
+    Guest {
+        /// The service whose component it was.
+        service: ServiceName,
+        /// The component, exactly.
+        digest: ComponentDigest,
+        /// What it did.
+        #[source]
+        fault: GuestFault,
+    },
+    /// The service's queue is full.
+    #[error("service {service} has no room for another invocation")]
+    Overloaded {
+        /// The service that is full.
+        service: ServiceName,
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// The deadline passed while the invocation waited for its turn.
+    #[error("service {service} did not come to it before the deadline")]
+    QueueDeadline {
+        /// The service that is busy.
+        service: ServiceName,
+    },
+    /// No live service exports the interface.
+    #[error("no live service exports {interface}")]
+    NoExporter {
+        /// The interface that was called.
+        interface: String,
+    },
+    /// The host itself failed.
+    #[error("the host failed")]
+    Host(#[source] wasmtime::Error),
+}

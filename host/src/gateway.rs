@@ -1,0 +1,210 @@
+//! The public listener: HTTP in, HTTP out.
+//!
+//! id → route → access → body → dispatch → answer. Knows JSON and status codes, and no service by name. The one
+//! place that turns an outcome into a status code is `error`.
+//!
+//! Not here: what runs a request (see `dispatch`), tokens (see `identity`).
+
+mod access;
+mod error;
+mod health;
+mod request;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use axum::http::{Request, Response, StatusCode};
+use axum::routing::get;
+
+use self::error::ApiError;
+pub use self::server::{Server, ServerError};
+use crate::config::{AccessMode, GatewayConfig};
+use crate::dispatch::{Answer, Dispatch};
+use crate::identity::Identity;
+use crate::names::RequestId;
+use crate::registry::{MatchedRoute, Method, Registry, RouteMatch, Snapshot};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every request needs.
+pub struct Gateway {
+    registry: Arc<Registry>,
+    dispatch: Arc<Dispatch>,
+    identity: Arc<Identity>,
+    access: AccessMode,
+    behind_tls: bool,
+    max_body: usize,
+    body_timeout: Duration,
+}
+
+/// The client's address, put on each request by the server.
+#[derive(Clone, Copy)]
+struct Peer(SocketAddr);
+
+impl Gateway {
+    /// Serves what a registry holds.
+    pub fn new(
+        config: &GatewayConfig,
+        registry: Arc<Registry>,
+        dispatch: Arc<Dispatch>,
+        identity: Arc<Identity>,
+    ) -> Self {
+        Self {
+            registry,
+            dispatch,
+            identity,
+            access: config.access,
+            behind_tls: config.behind_tls,
+            max_body: usize::try_from(config.max_body.as_u64()).unwrap_or(usize::MAX),
+            body_timeout: config.body_timeout,
+        }
+    }
+
+    /// Makes the routes of the listener.
+    fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/health/", get(health::gateway))
+            .route("/health/services/", get(health::services))
+            .route("/.well-known/jwks.json", get(health::jwks))
+            .method_not_allowed_fallback(async || ApiError::MethodNotAllowed(vec![Method::Get]))
+            .fallback(service)
+            .with_state(Arc::clone(&self))
+            .layer(axum::middleware::from_fn_with_state(self, observe))
+    }
+}
+
+/// Gives each request its id and its line in the log.
+async fn observe(
+    State(_gateway): State<Arc<Gateway>>,
+    mut request: Request<Body>,
+    next: axum::middleware::Next,
+) -> Response<Body> {
+    let started = Instant::now();
+    let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::generate);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).await;
+    let value = HeaderValue::from_str(id.as_str()).expect("an id has only letters, digits and '-_.'");
+    response.headers_mut().insert(X_REQUEST_ID.clone(), value);
+    let answered = response.extensions().get::<AnsweredBy>();
+    tracing::info!(
+        request.id = %id,
+        http.method = %method,
+        http.path = path,
+        http.status = response.status().as_u16(),
+        service.name = answered.map(|by| by.service.as_str()),
+        service.operation = answered.map(|by| by.operation.as_str()),
+        revision.number = answered.map(|by| by.revision),
+        duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+        "request"
+    );
+    response
+}
+
+/// Who answered, for the log line.
+#[derive(Clone)]
+struct AnsweredBy {
+    service: crate::names::ServiceName,
+    operation: String,
+    revision: u32,
+}
+
+/// Answers what the services' routes cover.
+async fn service(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(id): Extension<RequestId>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let snapshot = gateway.registry.snapshot();
+    let path = request.uri().path().to_owned();
+    let method = match request.method().as_str() {
+        "GET" | "HEAD" => Some(Method::Get),
+        "POST" => Some(Method::Post),
+        "PUT" => Some(Method::Put),
+        "PATCH" => Some(Method::Patch),
+        "DELETE" => Some(Method::Delete),
+        _ => None,
+    };
+    if !path.ends_with('/') {
+        return with_slash(&snapshot, &request, &path);
+    }
+    let found = match method {
+        Some(method) => snapshot.routes().find(method, &path),
+        None => match snapshot.routes().find(Method::Get, &path) {
+            RouteMatch::Found(_) => RouteMatch::OtherMethods(vec![Method::Get]),
+            other => other,
+        },
+    };
+    let matched = match found {
+        RouteMatch::Found(matched) => matched,
+        RouteMatch::OtherMethods(methods) => return Err(ApiError::MethodNotAllowed(methods)),
+        RouteMatch::BadText => return Err(ApiError::BadPath),
+        RouteMatch::NotFound => return Err(ApiError::NotFound),
+    };
+    let by = AnsweredBy {
+        service: matched.revision.service.clone(),
+        operation: matched.revision.description.routes[matched.index].operation.clone(),
+        revision: matched.revision.number.0,
+    };
+    let mut response = match gateway.answer(&snapshot, matched, id, request).await {
+        Ok(answer) => gateway.send(answer),
+        Err(error) => axum::response::IntoResponse::into_response(error),
+    };
+    response.extensions_mut().insert(by);
+    Ok(response)
+}
+
+impl Gateway {
+    async fn answer(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        matched: MatchedRoute<'_>,
+        id: RequestId,
+        request: Request<Body>,
+    ) -> Result<Answer, ApiError> {
+        let route = &matched.revision.description.routes[matched.index];
+        let (head, body) = request.into_parts();
+        let caller = access::admit(route, &head, &self.identity, self.access)?;
+        let body = request::read_body(&head, body, route, self.max_body, self.body_timeout).await?;
+        let revision = matched.revision;
+        let request = request::build(route, &head, matched.params, caller, &id, body)?;
+        Ok(self.dispatch.handle(snapshot, revision, id, &request).await?)
+    }
+
+    fn send(&self, answer: Answer) -> Response<Body> {
+        let mut response = Response::new(Body::from(answer.body));
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        if !response.headers().contains_key(CONTENT_TYPE) && response.status() != StatusCode::NO_CONTENT {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if self.behind_tls {
+            access::secure_cookies(response.headers_mut());
+        }
+        response
+    }
+}
+
+/// Redirects to the path with a slash, if something answers there.
+fn with_slash(snapshot: &Snapshot, request: &Request<Body>, path: &str) -> Result<Response<Body>, ApiError> {
+    let path = format!("{path}/");
+    if !snapshot.routes().knows(&path) && !health::PATHS.contains(&path.as_str()) {
+        return Err(ApiError::NotFound);
+    }
+    let location = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let location = HeaderValue::from_str(&location).map_err(|_| ApiError::BadPath)?;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}

@@ -1,0 +1,147 @@
+//! Finds the route of a request: per method, static segments before parameters, parameters by kind.
+//!
+//! Matched is the path as it was sent; parameters are percent-decoded afterwards, so that `%2F` stays inside its
+//! segment.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::description::Method;
+use super::snapshot::Revision;
+
+/// All routes of a snapshot.
+#[derive(Default)]
+pub struct RouteTable {
+    by_method: BTreeMap<Method, matchit::Router<Target>>,
+}
+
+struct Target {
+    revision: Arc<Revision>,
+    route: usize,
+    /// Names and kinds of the parameters, in the order of the path.
+    params: Vec<(String, ParamKind)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ParamKind {
+    Any,
+    Int,
+    Text,
+}
+
+/// A route that answers the request.
+pub struct MatchedRoute<'t> {
+    /// The revision that has it.
+    pub revision: &'t Arc<Revision>,
+    /// Its place in the revision's description.
+    pub index: usize,
+    /// Parameters by name, decoded.
+    pub params: Vec<(String, String)>,
+}
+
+/// What is found for a method and a path.
+pub enum RouteMatch<'t> {
+    /// A route.
+    Found(MatchedRoute<'t>),
+    /// Routes for other methods.
+    OtherMethods(Vec<Method>),
+    /// A parameter is no UTF-8 text or holds a NUL.
+    BadText,
+    /// Nothing.
+    NotFound,
+}
+
+/// Two routes answer the same requests.
+#[derive(Debug, thiserror::Error)]
+#[error("route {pattern} of operation {operation} collides with {with}")]
+pub struct RouteCollision {
+    pattern: String,
+    operation: String,
+    with: String,
+}
+
+impl RouteTable {
+    /// Adds all routes of a revision.
+    ///
+    /// # Errors
+    /// When one of them collides with a route that is there.
+    pub(super) fn add(&mut self, revision: &Arc<Revision>) -> Result<(), RouteCollision> {
+        for (route, described) in revision.description.routes.iter().enumerate() {
+            let (pattern, params) = compile(&described.pattern);
+            let target = Target { revision: Arc::clone(revision), route, params };
+            let router = self.by_method.entry(described.method).or_default();
+            router.insert(pattern, target).map_err(|error| RouteCollision {
+                pattern: described.pattern.clone(),
+                operation: described.operation.clone(),
+                with: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Finds what answers a method on a path, which is as it was sent.
+    pub fn find(&self, method: Method, path: &str) -> RouteMatch<'_> {
+        if let Some(found) = self.find_for(method, path) {
+            return found;
+        }
+        let others: Vec<Method> = self
+            .by_method
+            .keys()
+            .copied()
+            .filter(|other| *other != method && self.find_for(*other, path).is_some())
+            .collect();
+        if others.is_empty() { RouteMatch::NotFound } else { RouteMatch::OtherMethods(others) }
+    }
+
+    /// Says whether any method has a route for a path.
+    pub fn knows(&self, path: &str) -> bool {
+        self.by_method.keys().any(|method| self.find_for(*method, path).is_some())
+    }
+
+    fn find_for(&self, method: Method, path: &str) -> Option<RouteMatch<'_>> {
+        let found = self.by_method.get(&method)?.at(path).ok()?;
+        let target = found.value;
+        let mut params = Vec::with_capacity(target.params.len());
+        for ((name, kind), (_, raw)) in target.params.iter().zip(found.params.iter()) {
+            let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
+            let fits = match kind {
+                ParamKind::Any => true,
+                ParamKind::Int => digits,
+                ParamKind::Text => !digits,
+            };
+            if !fits {
+                return None;
+            }
+            match percent_encoding::percent_decode_str(raw).decode_utf8() {
+                Ok(text) if !text.contains('\0') => params.push((name.clone(), Cow::into_owned(text))),
+                _ => return Some(RouteMatch::BadText),
+            }
+        }
+        Some(RouteMatch::Found(MatchedRoute { revision: &target.revision, index: target.route, params }))
+    }
+}
+
+/// Splits a pattern into what the router matches and what its parameters are.
+///
+/// The router's own names are positions, because two patterns may name the same segment differently.
+fn compile(pattern: &str) -> (String, Vec<(String, ParamKind)>) {
+    let mut params = Vec::new();
+    let segments: Vec<String> = pattern
+        .split('/')
+        .map(|segment| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(parameter) => {
+                let (name, kind) = match parameter.split_once(':') {
+                    Some((name, "int")) => (name, ParamKind::Int),
+                    Some((name, _)) => (name, ParamKind::Text),
+                    None => (parameter, ParamKind::Any),
+                };
+                params.push((name.to_owned(), kind));
+                format!("{{p{}}}", params.len())
+            }
+            None => segment.to_owned(),
+        })
+        .collect();
+    (segments.join("/"), params)
+}
+

@@ -1,0 +1,22 @@
+//! Compiles components, links them with what they were granted, and runs invocations.
+//!
+//! wasmtime and nothing else: one engine, one `InstancePre` per revision, one store per invocation, made here and
+//! dropped here. The lifecycle is in the types: bytes → [`Compiled`] → [`Linked`]; only a [`Linked`] can run.
+//!
+//! Not here: which revision runs (see `dispatch`), what it may use (see `registry`), HTTP (see `gateway`).
+
+mod classify;
+mod compile;
+mod engine;
+mod instance;
+mod limiter;
+mod linker;
+mod peers;
+mod state;
+
+pub use self::compile::{CompileError, Compiled, InterfaceFuncs};
+pub use self::engine::{Runtime, RuntimeError};
+pub use self::instance::Failure;
+pub use self::linker::{GrantSet, LinkError, Linked, is_platform, is_wasi, track};
+pub use self::peers::{PeerCall, PeerCaller, PeerFuture};
+pub use self::state::{Invocation, Resources};

@@ -1,0 +1,211 @@
+//! Links a component with the capabilities it was granted and with trampolines to its peers.
+//!
+//! A typed import is bound late: its trampoline asks the request's own view of the services at each call, so
+//! that swapping a callee re-links no caller and a circle of imports is no error.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use wasmtime::Engine;
+use wasmtime::component::{InstancePre, Linker};
+
+use super::peers::trampoline;
+use super::state::{HostState, Resources};
+use super::{Compiled, Runtime};
+use crate::bindings::bootstrap::WithBootstrapIndices;
+use crate::bindings::worker::WithWorkerIndices;
+use crate::bindings::PlatformIndices;
+use crate::capabilities::{log, passwords, sql, tokens};
+use crate::db::Database;
+use crate::names::ComponentDigest;
+
+/// A component that can run.
+pub struct Linked {
+    pub(super) compiled: Compiled,
+    pub(super) pre: InstancePre<HostState>,
+    pub(super) service: PlatformIndices,
+    pub(super) bootstrap: Option<WithBootstrapIndices>,
+    pub(super) worker: Option<WithWorkerIndices>,
+    pub(super) resources: Resources,
+    pub(super) engine: Engine,
+}
+
+/// What a service may import: capabilities by their short name (`sql`), interfaces by `package/interface`.
+#[derive(Clone, Debug, Default)]
+pub struct GrantSet(BTreeSet<String>);
+
+/// Why a component cannot be linked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// It imports what it was not granted.
+    #[error("imports {import}, which needs the grant {grant:?}")]
+    Denied {
+        /// The full name of the interface.
+        import: String,
+        /// What would have to be granted.
+        grant: String,
+    },
+    /// It imports a platform interface that this host does not have.
+    #[error("imports {0}, which this host does not offer")]
+    Unknown(String),
+    /// Resources cannot cross between services.
+    #[error("imports {0}, which has resources; only plain values cross between services")]
+    Resources(String),
+    /// It does not export what a service exports, or imports with other types.
+    #[error("does not fit the platform")]
+    Mismatch(#[source] wasmtime::Error),
+}
+
+/// Interfaces that every service has without a grant.
+const UNGRANTED: [&str; 1] = ["provesi:platform/log"];
+
+/// Says whether an interface is WASI's; those are linked, and empty but for clocks, random and config.
+pub fn is_wasi(interface: &str) -> bool {
+    interface.starts_with("wasi:")
+}
+
+/// Says whether an interface belongs to the platform rather than to a service.
+pub fn is_platform(interface: &str) -> bool {
+    interface.starts_with("provesi:platform/")
+}
+
+/// Returns an interface's name with as much of its version as must agree: `0.1` of `0.1.3`, `1` of `1.4.0`.
+pub fn track(interface: &str) -> String {
+    let Some((name, version)) = interface.split_once('@') else { return interface.to_owned() };
+    let Ok(version) = semver::Version::parse(version) else { return interface.to_owned() };
+    match (version.major, version.minor) {
+        _ if !version.pre.is_empty() => interface.to_owned(),
+        (0, 0) => interface.to_owned(),
+        (0, minor) => format!("{name}@0.{minor}"),
+        (major, _) => format!("{name}@{major}"),
+    }
+}
+
+/// Links everything that the host implements.
+pub(super) fn base_linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_config::add_to_linker(&mut linker, HostState::config)?;
+    sql::add_to_linker(&mut linker, HostState::sql)?;
+    tokens::add_to_linker(&mut linker, HostState::tokens)?;
+    passwords::add_to_linker(&mut linker, HostState::passwords)?;
+    log::add_to_linker(&mut linker, HostState::log)?;
+    Ok(linker)
+}
+
+impl Runtime {
+    /// Links a component with what its grants admit.
+    ///
+    /// # Errors
+    /// When it imports anything else, or does not export what a service exports.
+    pub fn link(&self, compiled: Compiled, grants: &GrantSet, resources: Resources) -> Result<Linked, LinkError> {
+        let mut linker = self.linker.clone();
+        for (import, interface) in compiled.imports() {
+            grants.admit(import)?;
+            if is_wasi(import) || is_platform(import) {
+                continue;
+            }
+            if interface.has_resources {
+                return Err(LinkError::Resources(import.clone()));
+            }
+            let mut instance = linker.instance(import).map_err(LinkError::Mismatch)?;
+            let name: Arc<str> = import.as_str().into();
+            for func in interface.funcs.keys() {
+                instance.func_new_async(func, trampoline(Arc::clone(&name), func)).map_err(LinkError::Mismatch)?;
+            }
+        }
+        let pre = linker.instantiate_pre(&compiled.component).map_err(LinkError::Mismatch)?;
+        let service = PlatformIndices::new(&pre).map_err(LinkError::Mismatch)?;
+        let bootstrap = optional(&compiled, "bootstrap", || WithBootstrapIndices::new(&pre))?;
+        let worker = optional(&compiled, "worker", || WithWorkerIndices::new(&pre))?;
+        let engine = self.engine.clone();
+        Ok(Linked { compiled, pre, service, bootstrap, worker, resources, engine })
+    }
+}
+
+/// Finds an optional export by its presence; there, it must have the right types.
+fn optional<I>(
+    compiled: &Compiled,
+    interface: &str,
+    indices: impl FnOnce() -> wasmtime::Result<I>,
+) -> Result<Option<I>, LinkError> {
+    let name = format!("provesi:platform/{interface}@0.1.0");
+    if compiled.exports_interface(&name) { indices().map(Some).map_err(LinkError::Mismatch) } else { Ok(None) }
+}
+
+impl Linked {
+    /// Returns the digest of the component.
+    pub fn digest(&self) -> ComponentDigest {
+        self.compiled.digest()
+    }
+
+    /// Returns what it imports and exports.
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// Returns the service's database, if it has one.
+    pub fn database(&self) -> Option<&Arc<Database>> {
+        self.resources.database.as_ref()
+    }
+
+    /// Gives a component that was linked for its description what it was granted.
+    #[must_use]
+    pub fn with_resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
+        self
+    }
+}
+
+impl GrantSet {
+    /// Takes the names as the configuration gives them.
+    pub fn new(names: &[String]) -> Self {
+        Self(names.iter().cloned().collect())
+    }
+
+    /// Says whether a name is in it.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    fn admit(&self, import: &str) -> Result<(), LinkError> {
+        let name = import.split('@').next().unwrap_or(import);
+        if is_wasi(name) || UNGRANTED.contains(&name) {
+            return Ok(());
+        }
+        let grant = name.strip_prefix("provesi:platform/").unwrap_or(name);
+        if is_platform(name) && !["sql", "tokens", "passwords"].contains(&grant) {
+            return Err(LinkError::Unknown(import.to_owned()));
+        }
+        if self.contains(grant) {
+            Ok(())
+        } else {
+            Err(LinkError::Denied { import: import.to_owned(), grant: grant.to_owned() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_agree_as_semver_says() {
+        assert_eq!(track("a:b/c@0.1.3"), "a:b/c@0.1");
+        assert_eq!(track("a:b/c@1.4.0"), "a:b/c@1");
+        assert_eq!(track("a:b/c@0.0.2"), "a:b/c@0.0.2");
+        assert_eq!(track("a:b/c@1.0.0-rc.1"), "a:b/c@1.0.0-rc.1");
+        assert_eq!(track("a:b/c"), "a:b/c");
+    }
+
+    #[test]
+    fn only_what_was_granted_is_admitted() {
+        let grants = GrantSet::new(&["sql".to_owned(), "provesi:products/catalog".to_owned()]);
+        for good in ["provesi:platform/sql@0.1.0", "provesi:platform/log@0.1.0", "provesi:products/catalog@0.1.7", "wasi:cli/environment@0.2.6"] {
+            assert!(grants.admit(good).is_ok(), "{good}");
+        }
+        for bad in ["provesi:platform/tokens@0.1.0", "provesi:auth/directory@0.1.0", "provesi:platform/nothing@0.1.0", "x"] {
+            assert!(grants.admit(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a store holds: the contexts of the capabilities, and the invocation it runs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+
+use super::PeerCaller;
+use super::limiter::Limiter;
+use crate::capabilities::log::{GuestOutput, LogCtx, LogView};
+use crate::capabilities::passwords::{Hasher, PasswordsCtx, PasswordsView};
+use crate::capabilities::sql::{SqlCtx, SqlView};
+use crate::capabilities::tokens::{TokensCtx, TokensView};
+use crate::capabilities::wasi;
+use crate::config::Limits;
+use crate::db::Database;
+use crate::identity::Identity;
+use crate::names::{RequestId, ServiceName};
+
+/// What a service was granted, shared by its instances. What is absent answers that it is unavailable.
+#[derive(Clone)]
+pub struct Resources {
+    /// Whose they are.
+    pub service: ServiceName,
+    /// Its database.
+    pub database: Option<Arc<Database>>,
+    /// The issuer of tokens.
+    pub identity: Option<Arc<Identity>>,
+    /// The workers that hash passwords.
+    pub hasher: Option<Arc<Hasher>>,
+    /// Its configuration values.
+    pub config: Arc<WasiConfigVariables>,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// One call into a component: whose request it serves and what is left to it.
+#[derive(Clone)]
+pub struct Invocation {
+    /// Id of the request in every log line.
+    pub request_id: RequestId,
+    /// When it must have ended, waiting included.
+    pub deadline: Instant,
+    /// Typed calls above this one.
+    pub depth: u8,
+    /// Reaches other services as this request sees them.
+    pub peers: Arc<dyn PeerCaller>,
+}
+
+/// The data of one store.
+pub struct HostState {
+    pub(super) invocation: Invocation,
+    pub(super) limiter: Limiter,
+    table: ResourceTable,
+    wasi: WasiCtx,
+    config: Arc<WasiConfigVariables>,
+    sql: SqlCtx,
+    tokens: TokensCtx,
+    passwords: PasswordsCtx,
+    log: LogCtx,
+}
+
+impl HostState {
+    pub(super) fn new(resources: &Resources, invocation: Invocation) -> Self {
+        let limits = &resources.limits;
+        let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        let log = || {
+            let (service, id) = (resources.service.clone(), invocation.request_id.clone());
+            LogCtx::new(service, id, limits.log_lines, bytes(limits.log_message))
+        };
+        Self {
+            limiter: Limiter::new(bytes(limits.memory)),
+            table: ResourceTable::new(),
+            wasi: wasi::empty(&GuestOutput::new(log())),
+            config: Arc::clone(&resources.config),
+            sql: SqlCtx::new(resources.database.clone()),
+            tokens: TokensCtx::new(resources.identity.clone()),
+            passwords: PasswordsCtx::new(resources.hasher.clone()),
+            log: log(),
+            invocation,
+        }
+    }
+
+    pub(super) fn sql(&mut self) -> SqlView<'_> {
+        SqlView::new(&mut self.sql, &mut self.table)
+    }
+
+    pub(super) fn tokens(&mut self) -> TokensView<'_> {
+        TokensView::new(&mut self.tokens)
+    }
+
+    pub(super) fn passwords(&mut self) -> PasswordsView<'_> {
+        PasswordsView::new(&mut self.passwords)
+    }
+
+    pub(super) fn log(&mut self) -> LogView<'_> {
+        LogView::new(&mut self.log)
+    }
+
+    pub(super) fn config(&mut self) -> WasiConfig<'_> {
+        WasiConfig::from(&*self.config)
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
