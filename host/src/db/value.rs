@@ -211,7 +211,7 @@ fn from_database(error: Box<dyn DatabaseError>) -> SqlError {
     };
     let name = match error.constraint() {
         Some(name) => name.to_owned(),
-        None => default_name(kind, error.message()),
+        None => default_name(kind, error.message(), error.code().as_deref() == Some(SQLITE_CONSTRAINT_PRIMARYKEY)),
     };
     SqlError::Constraint(Constraint { kind, name })
 }
@@ -244,8 +244,11 @@ fn from_code(error: Box<dyn DatabaseError>) -> SqlError {
     }
 }
 
+/// SQLite's extended code for a primary key, which its message does not tell from other unique keys.
+const SQLITE_CONSTRAINT_PRIMARYKEY: &str = "1555";
+
 /// Names a constraint as PostgreSQL would, from SQLite's "UNIQUE constraint failed: users.username".
-fn default_name(kind: ConstraintKind, message: &str) -> String {
+fn default_name(kind: ConstraintKind, message: &str, is_primary_key: bool) -> String {
     let Some((_, what)) = message.split_once("constraint failed: ") else { return String::new() };
     let suffix = match kind {
         ConstraintKind::Unique => "key",
@@ -260,7 +263,7 @@ fn default_name(kind: ConstraintKind, message: &str) -> String {
         name.push_str(column);
         name.push('_');
     }
-    format!("{table}_{name}{suffix}")
+    if is_primary_key { format!("{table}_pkey") } else { format!("{table}_{name}{suffix}") }
 }
 
 #[cfg(test)]
@@ -269,7 +272,7 @@ mod tests {
 
     #[test]
     fn sqlite_constraints_get_the_names_that_postgres_gives() {
-        let name = |kind, message| default_name(kind, message);
+        let name = |kind, message| default_name(kind, message, false);
         assert_eq!(name(ConstraintKind::Unique, "UNIQUE constraint failed: users.username"), "users_username_key");
         assert_eq!(
             name(ConstraintKind::Unique, "UNIQUE constraint failed: stock.product_id, stock.warehouse_id"),
@@ -277,6 +280,7 @@ mod tests {
         );
         assert_eq!(name(ConstraintKind::NotNull, "NOT NULL constraint failed: users.email"), "users_email_not_null");
         assert_eq!(name(ConstraintKind::Check, "CHECK constraint failed: stock_reserved"), "stock_reserved");
+        assert_eq!(default_name(ConstraintKind::Unique, "UNIQUE constraint failed: t.a, t.b", true), "t_pkey");
         assert_eq!(name(ConstraintKind::ForeignKey, "FOREIGN KEY constraint failed"), "");
     }
 }

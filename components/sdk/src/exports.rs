@@ -1,0 +1,115 @@
+//! From a [`Service`] to the component's exports `describe` and `handle`.
+
+use crate::bindings::exports::provesi::platform::service as wit;
+use crate::{Access, Error, Migration, Request, Response, Route, Task, log};
+
+/// A service: a table of routes and what travels with it.
+pub trait Service {
+    /// Version of the service's own code, semver; most often `env!("CARGO_PKG_VERSION")`.
+    const VERSION: &'static str;
+    /// One sentence for people.
+    const SUMMARY: &'static str;
+    /// The routes, each with its handler.
+    const ROUTES: &'static [Route];
+    /// Schema changes, oldest first.
+    const MIGRATIONS: &'static [Migration] = &[];
+    /// Work on a schedule; needs the export `worker`.
+    const TASKS: &'static [Task] = &[];
+}
+
+/// Exports a [`Service`] from the component.
+#[macro_export]
+macro_rules! export_service {
+    ($service:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Component;
+
+            impl $crate::bindings::exports::provesi::platform::service::Guest for Component {
+                fn describe() -> $crate::bindings::exports::provesi::platform::service::Description {
+                    $crate::describe::<$service>()
+                }
+
+                fn handle(
+                    request: $crate::bindings::exports::provesi::platform::service::Request,
+                ) -> $crate::bindings::exports::provesi::platform::service::Response {
+                    $crate::report_panics();
+                    $crate::handle::<$service>(request)
+                }
+            }
+
+            $crate::bindings::export_platform!(Component with_types_in $crate::bindings);
+        };
+    };
+}
+
+/// Makes the description of a service.
+pub fn describe<S: Service>() -> wit::Description {
+    wit::Description {
+        version: S::VERSION.to_owned(),
+        api_version: 1,
+        summary: S::SUMMARY.to_owned(),
+        routes: S::ROUTES.iter().map(describe_route).collect(),
+        migrations: S::MIGRATIONS
+            .iter()
+            .map(|migration| wit::Migration {
+                name: migration.name.to_owned(),
+                sqlite: migration.sqlite.to_owned(),
+                postgres: migration.postgres.to_owned(),
+            })
+            .collect(),
+        subscriptions: Vec::new(),
+        tasks: S::TASKS
+            .iter()
+            .map(|task| wit::Task {
+                name: task.name.to_owned(),
+                interval_ms: task.interval_ms,
+                deadline_ms: task.deadline_ms,
+            })
+            .collect(),
+    }
+}
+
+fn describe_route(route: &Route) -> wit::Route {
+    wit::Route {
+        operation: route.operation.to_owned(),
+        method: route.method,
+        path: route.path.to_owned(),
+        access: match route.access {
+            Access::Public => wit::Access::Public,
+            Access::SignedIn => wit::Access::SignedIn,
+            Access::Roles(roles) => wit::Access::Roles(roles.iter().map(|role| (*role).to_owned()).collect()),
+        },
+        open_in_legacy: route.open_in_legacy,
+        summary: route.summary.to_owned(),
+        headers: route.headers.iter().map(|name| (*name).to_owned()).collect(),
+        request_schema: route.request_schema.map(|schema| schema()),
+        response_schema: route.response_schema.map(|schema| schema()),
+    }
+}
+
+/// Answers a request with the handler of its operation.
+///
+/// # Panics
+/// On an operation that was not described, which the gateway never sends.
+pub fn handle<S: Service>(request: wit::Request) -> wit::Response {
+    let route = S::ROUTES.iter().find(|route| route.operation == request.operation);
+    let route = route.unwrap_or_else(|| panic!("operation {:?} was not described", request.operation));
+    let request = Request::new(request);
+    (route.handler)(&request).unwrap_or_else(Error::into_response).into_wit()
+}
+
+/// Sends panics to the log, with message and place, before they become traps.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        log::error(message, &[("panic.location", &place)]);
+    }));
+}
+
+impl Response {
+    fn into_wit(self) -> wit::Response {
+        wit::Response { status: self.status, headers: self.headers, body: self.body }
+    }
+}

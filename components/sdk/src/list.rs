@@ -1,0 +1,178 @@
+//! Lists: filters and pages from the query, and the headers that go with a page.
+//!
+//! Unknown parameters are ignored; bad values are 400 with the parameter's name.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::sql::{Connection, Database, Value};
+use crate::{FieldErrors, Request, Response, Result, Timestamp};
+
+/// Largest `limit`.
+pub const MAX_LIMIT: i64 = 500;
+
+/// A list under construction: conditions, their parameters, and the page.
+pub struct List<'r> {
+    request: &'r Request,
+    conditions: Vec<String>,
+    params: Vec<Value>,
+    limit: Option<i64>,
+    offset: i64,
+    errors: FieldErrors,
+}
+
+impl<'r> List<'r> {
+    /// Starts with `limit` and `offset` of a request.
+    pub fn of(request: &'r Request) -> Self {
+        let mut this = Self {
+            request,
+            conditions: Vec::new(),
+            params: Vec::new(),
+            limit: None,
+            offset: 0,
+            errors: FieldErrors::default(),
+        };
+        this.limit = this.number("limit", 1, MAX_LIMIT);
+        this.offset = this.number("offset", 0, i64::MAX).unwrap_or(0);
+        this
+    }
+
+    /// Adds a condition; `?` stands for the value.
+    pub fn filter(&mut self, condition: &str, value: impl Into<Value>) {
+        self.params.push(value.into());
+        self.conditions.push(condition.replace('?', &format!("${}", self.params.len())));
+    }
+
+    /// Adds a condition without a value.
+    pub fn only(&mut self, condition: &str) {
+        self.conditions.push(condition.to_owned());
+    }
+
+    /// Adds a condition when a text parameter is there.
+    pub fn text(&mut self, parameter: &str, condition: &str) {
+        if let Some(value) = self.request.query(parameter) {
+            self.filter(condition, value.trim());
+        }
+    }
+
+    /// Adds a condition when an id parameter is there.
+    pub fn id(&mut self, parameter: &str, condition: &str) {
+        if let Some(value) = self.number(parameter, i64::MIN, i64::MAX) {
+            self.filter(condition, value);
+        }
+    }
+
+    /// Adds a condition when a moment parameter is there.
+    pub fn moment(&mut self, parameter: &str, condition: &str) {
+        let Some(text) = self.request.query(parameter) else { return };
+        match Timestamp::parse(text) {
+            Some(moment) => self.filter(condition, moment),
+            None => self.errors.add(parameter, "Introduzca una fecha ISO 8601 válida."),
+        }
+    }
+
+    /// Returns a yes-or-no parameter.
+    pub fn flag(&mut self, parameter: &str) -> Option<bool> {
+        match self.request.query(parameter)? {
+            "true" | "True" | "1" => Some(true),
+            "false" | "False" | "0" => Some(false),
+            _ => {
+                self.errors.add(parameter, "Debe ser true o false.");
+                None
+            }
+        }
+    }
+
+    /// Complains of a parameter.
+    pub fn wrong(&mut self, parameter: &str, message: impl Into<String>) {
+        self.errors.add(parameter, message);
+    }
+
+    /// Runs `SELECT <columns> FROM <tables> WHERE … ORDER BY <order>` and answers the page as a bare array.
+    ///
+    /// # Errors
+    /// When a parameter is wrong or the database does not answer.
+    pub fn answer(
+        self,
+        select: &str,
+        order: &str,
+        to_response: impl FnOnce(&crate::sql::Rows) -> Response,
+    ) -> Result<Response> {
+        self.errors.into_result()?;
+        let filter = match self.conditions.as_slice() {
+            [] => String::new(),
+            conditions => format!(" WHERE {}", conditions.join(" AND ")),
+        };
+        let mut statement = format!("{select}{filter} ORDER BY {order}");
+        if let Some(limit) = self.limit {
+            let _ = write!(statement, " LIMIT {limit} OFFSET {}", self.offset);
+        } else if self.offset > 0 {
+            let _ = write!(statement, " LIMIT {} OFFSET {}", i64::MAX, self.offset);
+        }
+        let rows = Database.query(&statement, &self.params)?;
+        let response = to_response(&rows);
+        let Some(limit) = self.limit else { return Ok(response) };
+        let from = select.find(" FROM ").map_or("", |at| &select[at..]);
+        let count = format!("SELECT COUNT(*){from}{filter}");
+        let (total,) = Database.first::<(i64,)>(&count, &self.params)?.unwrap_or((0,));
+        let response = response.header("x-total-count", total.to_string());
+        Ok(match links(self.request, limit, self.offset, total) {
+            Some(links) => response.header("link", links),
+            None => response,
+        })
+    }
+
+    fn number(&mut self, parameter: &str, min: i64, max: i64) -> Option<i64> {
+        let value = self.request.query(parameter)?.parse::<i64>().ok();
+        let value = value.filter(|value| (min..=max).contains(value));
+        if value.is_none() {
+            let message = match (min, max) {
+                (i64::MIN, _) => "Introduzca un número entero válido.".to_owned(),
+                (min, i64::MAX) => format!("Introduzca un número entero mayor o igual a {min}."),
+                (min, max) => format!("Introduzca un número entero de {min} a {max}."),
+            };
+            self.errors.add(parameter, message);
+        }
+        value
+    }
+}
+
+/// Answers a whole list of values.
+pub fn json<T: Serialize>(items: impl IntoIterator<Item = T>) -> Response {
+    Response::ok(&items.into_iter().collect::<Vec<_>>())
+}
+
+/// Makes the `Link` header (RFC 8288), with references relative to the request.
+fn links(request: &Request, limit: i64, offset: i64, total: i64) -> Option<String> {
+    let link = |offset: i64, relation: &str| {
+        let mut query = String::new();
+        for (name, value) in request.query_pairs().iter().filter(|(name, _)| name != "limit" && name != "offset") {
+            let _ = write!(query, "{}={}&", encode(name), encode(value));
+        }
+        format!("<?{query}limit={limit}&offset={offset}>; rel=\"{relation}\"")
+    };
+    let next = offset.checked_add(limit).filter(|next| *next < total).map(|next| link(next, "next"));
+    let previous = (offset > 0).then(|| link((offset - limit).max(0), "prev"));
+    let links: Vec<String> = next.into_iter().chain(previous).collect();
+    (!links.is_empty()).then(|| links.join(", "))
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// Says that a filter's value is none of the choices.
+pub fn no_choice(text: &str) -> String {
+    format!("\"{text}\" no es una elección válida.")
+}
+

@@ -1,0 +1,153 @@
+//! The table of routes: what the host is told and what answers.
+
+use crate::bindings::exports::provesi::platform::service::Method;
+use crate::schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use crate::{Request, Response, Result};
+
+/// Answers one operation.
+pub type Handler = fn(&Request) -> Result<Response>;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Whoever has a valid token.
+    SignedIn,
+    /// Whoever has a valid token with one of these roles.
+    Roles(&'static [&'static str]),
+}
+
+/// One method on one path, and its handler.
+///
+/// Starts as signed-in only; each builder method changes one thing.
+pub struct Route {
+    pub(crate) operation: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) handler: Handler,
+    pub(crate) access: Access,
+    pub(crate) open_in_legacy: bool,
+    pub(crate) summary: &'static str,
+    pub(crate) headers: &'static [&'static str],
+    pub(crate) request_schema: Option<fn() -> String>,
+    pub(crate) response_schema: Option<fn() -> String>,
+}
+
+/// One change of the schema, for both databases.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// `NNNN_what`.
+    pub name: &'static str,
+    /// Statements for SQLite.
+    pub sqlite: &'static str,
+    /// Statements for PostgreSQL.
+    pub postgres: &'static str,
+}
+
+/// Takes a migration's two files from `migrations/<service>/{sqlite,postgres}/<name>.sql`.
+#[macro_export]
+macro_rules! migration {
+    ($service:literal, $name:literal) => {
+        $crate::Migration {
+            name: $name,
+            sqlite: include_str!(concat!("../../../migrations/", $service, "/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../../../migrations/", $service, "/postgres/", $name, ".sql")),
+        }
+    };
+}
+
+/// Work that the host starts on a schedule.
+#[derive(Clone, Copy, Debug)]
+pub struct Task {
+    /// What the worker switches on.
+    pub name: &'static str,
+    /// Milliseconds from the end of one run to the start of the next.
+    pub interval_ms: u64,
+    /// Longest time of one run, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+impl Route {
+    /// A route that reads.
+    pub const fn get(path: &'static str, operation: &'static str, handler: Handler) -> Self {
+        Self::new(Method::Get, path, operation, handler)
+    }
+
+    /// A route that creates or acts.
+    pub const fn post(path: &'static str, operation: &'static str, handler: Handler) -> Self {
+        Self::new(Method::Post, path, operation, handler)
+    }
+
+    /// A route that changes.
+    pub const fn patch(path: &'static str, operation: &'static str, handler: Handler) -> Self {
+        Self::new(Method::Patch, path, operation, handler)
+    }
+
+    /// A route that removes.
+    pub const fn delete(path: &'static str, operation: &'static str, handler: Handler) -> Self {
+        Self::new(Method::Delete, path, operation, handler)
+    }
+
+    const fn new(method: Method, path: &'static str, operation: &'static str, handler: Handler) -> Self {
+        Self {
+            operation,
+            method,
+            path,
+            handler,
+            access: Access::SignedIn,
+            open_in_legacy: false,
+            summary: "",
+            headers: &[],
+            request_schema: None,
+            response_schema: None,
+        }
+    }
+
+    /// Says in one sentence what it does.
+    #[must_use]
+    pub const fn summary(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// Says who may call it.
+    #[must_use]
+    pub const fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Makes it public when the operator opens the gateway for clients of the old system.
+    #[must_use]
+    pub const fn open_in_legacy(mut self) -> Self {
+        self.open_in_legacy = true;
+        self
+    }
+
+    /// Names the request headers that the handler reads, in lower case.
+    #[must_use]
+    pub const fn headers(mut self, names: &'static [&'static str]) -> Self {
+        self.headers = names;
+        self
+    }
+
+    /// Says what the body is.
+    #[must_use]
+    pub const fn body<T: JsonSchema>(mut self) -> Self {
+        self.request_schema = Some(schema::<T>);
+        self
+    }
+
+    /// Says what a successful response is.
+    #[must_use]
+    pub const fn answers<T: JsonSchema>(mut self) -> Self {
+        self.response_schema = Some(schema::<T>);
+        self
+    }
+}
+
+fn schema<T: JsonSchema>() -> String {
+    let generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
+    serde_json::to_string(&generator.into_root_schema_for::<T>()).unwrap_or_default()
+}

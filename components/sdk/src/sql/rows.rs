@@ -1,0 +1,260 @@
+//! Reads the packed rows that cross from the host; the encoding is in `wit/platform/sql.wit`.
+
+use crate::bindings::provesi::platform::sql as wit;
+use crate::{Money, Timestamp};
+
+/// The rows of one answer.
+pub struct Rows {
+    width: u32,
+    count: u32,
+    cells: Vec<u8>,
+}
+
+/// The cells of the rows, read one after the other.
+pub struct Cells<'r> {
+    rest: &'r [u8],
+    width: u32,
+    column: u32,
+}
+
+/// A struct that is read from a row; [`row!`](crate::row) makes the implementation.
+pub trait FromRow<'r> {
+    /// Takes one cell per column, in the order of the SELECT list.
+    fn from_row(cells: &mut Cells<'r>) -> Self;
+}
+
+/// A type that a cell can be.
+pub trait FromCell<'r>: Sized {
+    /// Reads a cell; none when it has another type.
+    fn from_cell(cell: Cell<'r>) -> Option<Self>;
+}
+
+/// One cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'r> {
+    /// NULL.
+    Null,
+    /// A truth value; on SQLite an integer.
+    Boolean(bool),
+    /// An integer.
+    Integer(i64),
+    /// A floating-point number.
+    Real(f64),
+    /// Text.
+    Text(&'r str),
+    /// Bytes.
+    Blob(&'r [u8]),
+    /// Microseconds since 1970; on SQLite an integer.
+    Timestamp(i64),
+}
+
+/// Declares a struct that is read from a row, its fields in the order of the SELECT list.
+#[macro_export]
+macro_rules! row {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident<$lifetime:lifetime> {
+        $($(#[$field_meta:meta])* $field_vis:vis $field:ident : $ty:ty),* $(,)?
+    }) => {
+        $(#[$meta])*
+        $vis struct $name<$lifetime> { $($(#[$field_meta])* $field_vis $field: $ty),* }
+
+        impl<$lifetime> $crate::sql::FromRow<$lifetime> for $name<$lifetime> {
+            fn from_row(cells: &mut $crate::sql::Cells<$lifetime>) -> Self {
+                Self { $($field: cells.take()),* }
+            }
+        }
+    };
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $field_vis:vis $field:ident : $ty:ty),* $(,)?
+    }) => {
+        $(#[$meta])*
+        $vis struct $name { $($(#[$field_meta])* $field_vis $field: $ty),* }
+
+        impl<'r> $crate::sql::FromRow<'r> for $name {
+            fn from_row(cells: &mut $crate::sql::Cells<'r>) -> Self {
+                Self { $($field: cells.take()),* }
+            }
+        }
+    };
+}
+
+impl Rows {
+    pub(crate) fn new(rows: wit::Rows) -> Self {
+        Self { width: rows.width, count: rows.count, cells: rows.cells }
+    }
+
+    /// Returns the number of rows.
+    pub fn count(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
+
+    /// Reads the rows.
+    pub fn read<'r, T: FromRow<'r>>(&'r self) -> impl Iterator<Item = T> {
+        let mut cells = Cells { rest: &self.cells, width: self.width, column: 0 };
+        (0..self.count).map(move |_| {
+            cells.column = 0;
+            let row = T::from_row(&mut cells);
+            assert_eq!(cells.column, cells.width, "the struct has as many fields as the SELECT list");
+            row
+        })
+    }
+}
+
+impl<'r> Cells<'r> {
+    /// Takes the next cell of the row.
+    ///
+    /// # Panics
+    /// When the cell has another type or there is none: the struct does not fit the statement.
+    pub fn take<T: FromCell<'r>>(&mut self) -> T {
+        self.column += 1;
+        assert!(self.column <= self.width, "the struct has more fields than the SELECT list");
+        let cell = self.next().unwrap_or_else(|| panic!("column {} is packed wrongly", self.column));
+        T::from_cell(cell).unwrap_or_else(|| {
+            panic!("column {} is {cell:?} and should be {}", self.column, std::any::type_name::<T>())
+        })
+    }
+
+    fn next(&mut self) -> Option<Cell<'r>> {
+        let tag = *self.rest.split_off_first()?;
+        Some(match tag {
+            0 => Cell::Null,
+            1 | 2 => Cell::Boolean(tag == 2),
+            3 => Cell::Integer(i64::from_le_bytes(self.word()?)),
+            4 => Cell::Real(f64::from_le_bytes(self.word()?)),
+            5 => Cell::Text(std::str::from_utf8(self.sized()?).ok()?),
+            6 => Cell::Blob(self.sized()?),
+            7 => Cell::Timestamp(i64::from_le_bytes(self.word()?)),
+            _ => return None,
+        })
+    }
+
+    fn word(&mut self) -> Option<[u8; 8]> {
+        self.rest.split_off(..8)?.try_into().ok()
+    }
+
+    fn sized(&mut self) -> Option<&'r [u8]> {
+        let len = u32::from_le_bytes(self.rest.split_off(..4)?.try_into().ok()?);
+        self.rest.split_off(..usize::try_from(len).ok()?)
+    }
+}
+
+impl FromCell<'_> for i64 {
+    fn from_cell(cell: Cell<'_>) -> Option<Self> {
+        if let Cell::Integer(value) = cell { Some(value) } else { None }
+    }
+}
+
+impl FromCell<'_> for f64 {
+    #[allow(clippy::cast_precision_loss, reason = "SQLite answers whole numbers of a REAL column as they are")]
+    fn from_cell(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Real(value) => Some(value),
+            Cell::Integer(value) => Some(value as f64),
+            _ => None,
+        }
+    }
+}
+
+impl FromCell<'_> for bool {
+    fn from_cell(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Boolean(value) => Some(value),
+            Cell::Integer(value) => Some(value != 0),
+            _ => None,
+        }
+    }
+}
+
+impl<'r> FromCell<'r> for &'r str {
+    fn from_cell(cell: Cell<'r>) -> Option<Self> {
+        if let Cell::Text(value) = cell { Some(value) } else { None }
+    }
+}
+
+impl FromCell<'_> for String {
+    fn from_cell(cell: Cell<'_>) -> Option<Self> {
+        <&str>::from_cell(cell).map(str::to_owned)
+    }
+}
+
+impl FromCell<'_> for Vec<u8> {
+    fn from_cell(cell: Cell<'_>) -> Option<Self> {
+        if let Cell::Blob(value) = cell { Some(value.to_owned()) } else { None }
+    }
+}
+
+impl FromCell<'_> for Timestamp {
+    fn from_cell(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Timestamp(micros) | Cell::Integer(micros) => Some(Self(micros)),
+            _ => None,
+        }
+    }
+}
+
+impl FromCell<'_> for Money {
+    fn from_cell(cell: Cell<'_>) -> Option<Self> {
+        i64::from_cell(cell).map(Self)
+    }
+}
+
+impl<'r, T: FromCell<'r>> FromCell<'r> for Option<T> {
+    fn from_cell(cell: Cell<'r>) -> Option<Self> {
+        if cell == Cell::Null { Some(None) } else { T::from_cell(cell).map(Some) }
+    }
+}
+
+impl<'r, T: FromCell<'r>> FromRow<'r> for (T,) {
+    fn from_row(cells: &mut Cells<'r>) -> Self {
+        (cells.take(),)
+    }
+}
+
+impl<'r, T: FromCell<'r>, U: FromCell<'r>> FromRow<'r> for (T, U) {
+    fn from_row(cells: &mut Cells<'r>) -> Self {
+        (cells.take(), cells.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    row! {
+        #[derive(Debug, PartialEq)]
+        struct Person<'r> {
+            id: i64,
+            name: &'r str,
+            phone: Option<&'r str>,
+            active: bool,
+        }
+    }
+
+    fn rows(cells: Vec<u8>, count: u32) -> Rows {
+        Rows { width: 4, count, cells }
+    }
+
+    fn packed(id: i64, name: &str) -> Vec<u8> {
+        let mut cells = vec![3];
+        cells.extend(id.to_le_bytes());
+        cells.push(5);
+        cells.extend(u32::try_from(name.len()).expect("short").to_le_bytes());
+        cells.extend(name.as_bytes());
+        cells.extend([0, 2]);
+        cells
+    }
+
+    #[test]
+    fn rows_become_structs() {
+        let rows = rows([packed(1, "Ana"), packed(2, "Íñigo")].concat(), 2);
+        let people: Vec<Person> = rows.read().collect();
+        assert_eq!(people[0], Person { id: 1, name: "Ana", phone: None, active: true });
+        assert_eq!(people[1].name, "Íñigo");
+    }
+
+    #[test]
+    #[should_panic(expected = "more fields than the SELECT list")]
+    fn a_struct_that_does_not_fit_its_statement_is_a_bug() {
+        let rows = Rows { width: 3, count: 1, cells: packed(1, "Ana") };
+        let _: Vec<Person> = rows.read().collect();
+    }
+}
