@@ -25,15 +25,18 @@ pub trait Body: Sized {
     /// # Errors
     /// When they are no JSON object, or fields are wrong.
     fn read(bytes: &[u8]) -> Result<Self> {
-        let object = parse(bytes)?;
+        let object = json_object(bytes)?;
         let mut errors = FieldErrors::default();
         let body = Self::from_object(&object, &mut errors);
         body.filter(|_| errors.is_empty()).ok_or(Error::Fields(errors))
     }
 }
 
-/// Reads bytes as a JSON object.
-fn parse(bytes: &[u8]) -> Result<Map<String, Value>> {
+/// Reads bytes as a JSON object, for handlers whose checks have an order of their own.
+///
+/// # Errors
+/// When they are none.
+pub fn json_object(bytes: &[u8]) -> Result<Map<String, Value>> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Error::field("non_field_errors", "Se esperaba un objeto JSON.")),
@@ -123,6 +126,13 @@ pub struct Decimal<const MAX_CENTS: i64>(pub i64);
 /// An e-mail address of at most 254 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
+
+/// A password: 1 to 128 characters, not trimmed, never shown.
+pub struct Secret(String);
+
+/// One of the texts of a [`Choice`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen<C>(pub C);
 
 /// A field of a change: absent leaves the value as it is, null clears it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -261,10 +271,23 @@ impl Field for f64 {
     }
 }
 
-impl<C: Choice> Field for C {
+impl<C: Choice> Field for Chosen<C> {
     fn from_value(value: &Value) -> Result<Self, Cow<'static, str>> {
         let text = text(value)?.trim();
-        C::parse(text).ok_or_else(|| format!("\"{text}\" no es una elección válida.").into())
+        C::parse(text).map(Self).ok_or_else(|| crate::list::no_choice(text).into())
+    }
+}
+
+impl Field for Secret {
+    fn from_value(value: &Value) -> Result<Self, Cow<'static, str>> {
+        let text = text(value)?;
+        if text.is_empty() {
+            return Err("Este campo no puede estar vacío.".into());
+        }
+        if text.chars().count() > 128 {
+            return Err("Asegúrese de que este campo no tenga más de 128 caracteres.".into());
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -318,6 +341,20 @@ impl<const MAX: usize> Deref for Text<MAX> {
     }
 }
 
+impl Deref for Secret {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 impl<const MAX: usize> fmt::Display for Text<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -348,6 +385,9 @@ schema!([const MAX: usize] Text<MAX>, _generator => json_schema!({ "type": "stri
 schema!([const MIN: i64, const MAX: i64] Int<MIN, MAX>, _generator => json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX }));
 schema!([const MAX_CENTS: i64] Decimal<MAX_CENTS>, _generator => json_schema!({ "type": ["string", "number"], "pattern": r"^\d+(\.\d{1,2})?$" }));
 schema!([] Email, _generator => json_schema!({ "type": "string", "format": "email", "maxLength": 254 }));
+
+schema!([] Secret, _generator => json_schema!({ "type": "string", "minLength": 1, "maxLength": 128, "writeOnly": true }));
+schema!([C: Choice] Chosen<C>, _generator => json_schema!({ "enum": C::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>() }));
 
 impl<T: JsonSchema> JsonSchema for Patch<T> {
     fn inline_schema() -> bool {

@@ -16,6 +16,7 @@ pub mod list;
 pub mod log;
 mod money;
 pub mod passwords;
+pub mod random;
 mod request;
 mod response;
 mod route;
@@ -25,7 +26,7 @@ pub mod tokens;
 
 pub use self::error::{Error, FieldErrors, Result};
 pub use self::exports::{Service, describe, handle, report_panics};
-pub use self::input::{Body, Choice, Decimal, Email, Field, Int, Patch, Text};
+pub use self::input::{Body, Choice, Chosen, Decimal, Email, Field, Int, Patch, Secret, Text, json_object};
 pub use self::money::Money;
 pub use self::request::{Caller, Request};
 pub use self::response::Response;

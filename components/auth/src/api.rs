@@ -1,0 +1,4 @@
+//! JSON ↔ domain, a resource a file.
+
+pub(crate) mod session;
+pub(crate) mod users;

@@ -1,0 +1,240 @@
+//! Users.
+
+use provesi_sdk::list::{self, List};
+use provesi_sdk::sql::{self, Connection, Database};
+use provesi_sdk::{
+    Email, Error, FieldErrors, Patch, Request, Response, Result, Secret, Text, Timestamp, clock, idempotency, input, params,
+    passwords, row, tokens,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::{self, DocumentType, Role};
+use crate::store::{self, Fields};
+
+input! {
+    /// A new user.
+    pub(crate) struct NewUser {
+        username: Text<150>,
+        password: Secret,
+        email: Email,
+        first_name: Option<Text<150>>,
+        last_name: Option<Text<150>>,
+        role: Option<RoleName>,
+        phone: Option<Text<20>>,
+        address: Option<Text<500>>,
+        document_type: Option<DocumentName>,
+        document_number: Option<Text<20>>,
+        city: Option<Text<100>>,
+        is_active: Option<bool>,
+    }
+}
+
+input! {
+    /// A change of a user.
+    pub(crate) struct UserPatch {
+        username: Option<Text<150>>,
+        password: Option<Secret>,
+        email: Option<Email>,
+        first_name: Option<Text<150>>,
+        last_name: Option<Text<150>>,
+        role: Option<RoleName>,
+        phone: Patch<Text<20>>,
+        address: Patch<Text<500>>,
+        document_type: Patch<DocumentName>,
+        document_number: Patch<Text<20>>,
+        city: Patch<Text<100>>,
+        is_active: Option<bool>,
+    }
+}
+
+type RoleName = provesi_sdk::Chosen<Role>;
+type DocumentName = provesi_sdk::Chosen<DocumentType>;
+
+/// A user without its times.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct User12<'r> {
+    id: i64,
+    username: &'r str,
+    email: &'r str,
+    first_name: &'r str,
+    last_name: &'r str,
+    role: &'r str,
+    phone: Option<&'r str>,
+    address: Option<&'r str>,
+    document_type: Option<&'r str>,
+    document_number: Option<&'r str>,
+    city: Option<&'r str>,
+    is_active: bool,
+}
+
+/// A user.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct User14<'r> {
+    #[serde(flatten)]
+    user: User12<'r>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+row! {
+    /// A user's row without the password.
+    pub(crate) struct UserRow<'r> {
+        id: i64,
+        username: &'r str,
+        email: &'r str,
+        first_name: &'r str,
+        last_name: &'r str,
+        role: &'r str,
+        phone: Option<&'r str>,
+        address: Option<&'r str>,
+        document_type: Option<&'r str>,
+        document_number: Option<&'r str>,
+        city: Option<&'r str>,
+        is_active: bool,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+}
+
+const SELECT: &str = "SELECT id, username, email, first_name, last_name, role, phone, address, document_type, \
+    document_number, city, is_active, created_at, updated_at FROM users";
+
+impl<'r> From<UserRow<'r>> for User14<'r> {
+    fn from(row: UserRow<'r>) -> Self {
+        let user = User12 {
+            id: row.id,
+            username: row.username,
+            email: row.email,
+            first_name: row.first_name,
+            last_name: row.last_name,
+            role: row.role,
+            phone: row.phone,
+            address: row.address,
+            document_type: row.document_type,
+            document_number: row.document_number,
+            city: row.city,
+            is_active: row.is_active,
+        };
+        Self { user, created_at: row.created_at, updated_at: row.updated_at }
+    }
+}
+
+impl<'r> From<User14<'r>> for User12<'r> {
+    fn from(full: User14<'r>) -> Self {
+        full.user
+    }
+}
+
+impl User14<'_> {
+    /// Says whether the user may log in.
+    pub(crate) fn is_active(&self) -> bool {
+        self.user.is_active
+    }
+}
+
+pub(crate) fn list(request: &Request) -> Result<Response> {
+    List::of(request).answer(SELECT, "id", |rows| list::json(rows.read::<UserRow>().map(User14::from)))
+}
+
+pub(crate) fn get(request: &Request) -> Result<Response> {
+    let id = request.path_id("id").ok_or_else(not_found)?;
+    let caller = request.signed_in()?;
+    if caller.role == "CLIENTE" && caller.user_id != id {
+        return Err(Error::forbidden());
+    }
+    show(&Database, id, |user| Response::ok(&User12::from(user)))
+}
+
+pub(crate) fn create(request: &Request) -> Result<Response> {
+    let new: NewUser = request.json()?;
+    check(Some(&new.username), Some(&new.password), &new.username)?;
+    let fields = Fields {
+        password_hash: passwords::hash(&new.password)?,
+        username: new.username.into(),
+        email: new.email.into(),
+        first_name: new.first_name.map(Into::into).unwrap_or_default(),
+        last_name: new.last_name.map(Into::into).unwrap_or_default(),
+        role: new.role.map_or(Role::Cliente, |role| role.0).name().to_owned(),
+        phone: new.phone.map(Into::into),
+        address: new.address.map(Into::into),
+        document_type: new.document_type.map(|kind| kind.0.name().to_owned()),
+        document_number: new.document_number.map(Into::into),
+        city: new.city.map(Into::into),
+        is_active: new.is_active.unwrap_or(true),
+    };
+    idempotency::once(request, |tx| {
+        let id = store::insert(tx, &fields, clock::now()).map_err(taken)?;
+        show(tx, id, |user| Response::created(&user))
+    })
+}
+
+pub(crate) fn change(request: &Request) -> Result<Response> {
+    let id = request.path_id("id").ok_or_else(not_found)?;
+    let patch: UserPatch = request.json()?;
+    let current = store::find(&Database, id)?.ok_or_else(not_found)?;
+    let username = patch.username.as_deref().unwrap_or(&current.username);
+    check(patch.username.as_deref(), patch.password.as_deref(), username)?;
+    // Hashing takes long: before the transaction, which others wait for.
+    let password_hash = patch.password.as_deref().map(passwords::hash).transpose()?;
+    let ends_tokens = sql::transaction(|tx| {
+        let patch: UserPatch = request.json()?;
+        let current = store::find(tx, id)?.ok_or_else(not_found)?;
+        let next = Fields {
+            username: patch.username.map_or(current.username, Into::into),
+            password_hash: password_hash.clone().unwrap_or(current.password_hash),
+            email: patch.email.map_or(current.email, Into::into),
+            first_name: patch.first_name.map_or(current.first_name, Into::into),
+            last_name: patch.last_name.map_or(current.last_name, Into::into),
+            role: patch.role.map_or(current.role.clone(), |role| role.0.name().to_owned()),
+            phone: patch.phone.map(Into::into).apply(current.phone),
+            address: patch.address.map(Into::into).apply(current.address),
+            document_type: patch.document_type.map(|kind| kind.0.name().to_owned()).apply(current.document_type),
+            document_number: patch.document_number.map(Into::into).apply(current.document_number),
+            city: patch.city.map(Into::into).apply(current.city),
+            is_active: patch.is_active.unwrap_or(current.is_active),
+        };
+        store::update(tx, id, &next, clock::now()).map_err(taken)?;
+        Ok(password_hash.is_some() || next.role != current.role || !next.is_active)
+    })?;
+    if ends_tokens {
+        tokens::revoke_user(id)?;
+    }
+    show(&Database, id, |user| Response::ok(&user))
+}
+
+/// Reads a user and answers with it.
+pub(crate) fn show(
+    connection: &impl Connection,
+    id: i64,
+    answer: impl FnOnce(User14<'_>) -> Response,
+) -> Result<Response> {
+    let rows = connection.query(&format!("{SELECT} WHERE id = $1"), params![id])?;
+    let row = rows.read::<UserRow>().next().ok_or_else(not_found)?;
+    Ok(answer(row.into()))
+}
+
+pub(crate) fn not_found() -> Error {
+    Error::not_found("Usuario no encontrado")
+}
+
+fn check(new_name: Option<&str>, new_password: Option<&str>, username: &str) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    if new_name.is_some_and(|name| !domain::is_username(name)) {
+        errors.add("username", "Solo se permiten letras, números y los caracteres @/./+/-/_.");
+    }
+    if let Some(problem) = new_password.and_then(|password| domain::password_problem(password, username)) {
+        errors.add("password", problem);
+    }
+    errors.into_result()
+}
+
+fn taken(error: sql::Error) -> Error {
+    if sql::broke(&error, "users_username_key") {
+        return Error::field("username", "Ya existe un usuario con este nombre.");
+    }
+    if sql::broke(&error, "users_document_number_key") {
+        return Error::field("document_number", "Ya existe un usuario con este documento.");
+    }
+    error.into()
+}

@@ -1,0 +1,166 @@
+//! Warehouses.
+
+use provesi_sdk::list::{self, List};
+use provesi_sdk::sql::{self, Connection, Database};
+use provesi_sdk::{
+    Error, FieldErrors, Int, Patch, Request, Response, Result, Text, Timestamp, clock, idempotency, input, params, row,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+input! {
+    /// A new warehouse.
+    pub(crate) struct NewWarehouse {
+        name: Text<100>,
+        latitude: f64,
+        longitude: f64,
+        address: Option<Text<500>>,
+        phone: Option<Text<20>>,
+        capacity: Option<Int<0, 2_147_483_647>>,
+        is_active: Option<bool>,
+    }
+}
+
+input! {
+    /// A change of a warehouse.
+    pub(crate) struct WarehousePatch {
+        name: Option<Text<100>>,
+        latitude: Option<f64>,
+        longitude: Option<f64>,
+        address: Patch<Text<500>>,
+        phone: Patch<Text<20>>,
+        capacity: Option<Int<0, 2_147_483_647>>,
+        is_active: Option<bool>,
+    }
+}
+
+/// A warehouse, as clients see it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Warehouse<'r> {
+    id: i64,
+    name: &'r str,
+    latitude: f64,
+    longitude: f64,
+    address: Option<&'r str>,
+    phone: Option<&'r str>,
+    capacity: i64,
+    is_active: bool,
+    current_stock: i64,
+    available_capacity: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+row! {
+    struct WarehouseRow<'r> {
+        id: i64,
+        name: &'r str,
+        latitude: f64,
+        longitude: f64,
+        address: Option<&'r str>,
+        phone: Option<&'r str>,
+        capacity: i64,
+        is_active: bool,
+        current_stock: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
+    }
+}
+
+const SELECT: &str = "SELECT w.id, w.name, w.latitude, w.longitude, w.address, w.phone, w.capacity, w.is_active, \
+    CAST((SELECT COALESCE(SUM(s.quantity), 0) FROM stock s WHERE s.warehouse_id = w.id) AS BIGINT), \
+    w.created_at, w.updated_at FROM warehouses w";
+
+impl<'r> From<WarehouseRow<'r>> for Warehouse<'r> {
+    fn from(row: WarehouseRow<'r>) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            latitude: row.latitude,
+            longitude: row.longitude,
+            address: row.address,
+            phone: row.phone,
+            capacity: row.capacity,
+            is_active: row.is_active,
+            current_stock: row.current_stock,
+            available_capacity: row.capacity - row.current_stock,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+pub(crate) fn list(request: &Request) -> Result<Response> {
+    let mut list = List::of(request);
+    list.filter("w.is_active = ?", true);
+    list.answer(SELECT, "w.name, w.id", |rows| list::json(rows.read::<WarehouseRow>().map(Warehouse::from)))
+}
+
+pub(crate) fn get(request: &Request) -> Result<Response> {
+    show(&Database, request.path_id("id").ok_or_else(not_found)?, 200)
+}
+
+pub(crate) fn create(request: &Request) -> Result<Response> {
+    const INSERT: &str = "INSERT INTO warehouses (name, latitude, longitude, address, phone, capacity, is_active, \
+        created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
+    let new: NewWarehouse = request.json()?;
+    check_place(Some(new.latitude), Some(new.longitude))?;
+    let now = clock::now();
+    idempotency::once(request, |tx| {
+        let params = params![
+            &*new.name, new.latitude, new.longitude, new.address.as_deref(), new.phone.as_deref(),
+            new.capacity.map_or(50_000, |units| units.0), new.is_active.unwrap_or(true), now, now,
+        ];
+        let (id,) = tx.first::<(i64,)>(INSERT, params).map_err(taken)?.expect("RETURNING answers the new row");
+        show(tx, id, 201)
+    })
+}
+
+pub(crate) fn change(request: &Request) -> Result<Response> {
+    const UPDATE: &str = "UPDATE warehouses SET name = COALESCE($1, name), latitude = COALESCE($2, latitude), \
+        longitude = COALESCE($3, longitude), address = $4, phone = $5, capacity = COALESCE($6, capacity), \
+        is_active = COALESCE($7, is_active), updated_at = $8 WHERE id = $9";
+    const FIND: &str = "SELECT address, phone FROM warehouses WHERE id = $1";
+    let id = request.path_id("id").ok_or_else(not_found)?;
+    let patch: WarehousePatch = request.json()?;
+    check_place(patch.latitude, patch.longitude)?;
+    sql::transaction(|tx| {
+        let found = tx.first::<(Option<String>, Option<String>)>(FIND, params![id])?;
+        let (address, phone) = found.ok_or_else(not_found)?;
+        let params = params![
+            patch.name.as_deref(), patch.latitude, patch.longitude,
+            patch.address.clone().map(String::from).apply(address), patch.phone.clone().map(String::from).apply(phone),
+            patch.capacity.map(|units| units.0), patch.is_active, clock::now(), id,
+        ];
+        tx.execute(UPDATE, params).map_err(taken)?;
+        show(tx, id, 200)
+    })
+}
+
+fn show(connection: &impl Connection, id: i64, status: u16) -> Result<Response> {
+    let rows = connection.query(&format!("{SELECT} WHERE w.id = $1"), params![id])?;
+    let row = rows.read::<WarehouseRow>().next().ok_or_else(not_found)?;
+    Ok(Response::json(status, &Warehouse::from(row)))
+}
+
+fn not_found() -> Error {
+    Error::not_found("Bodega no encontrada")
+}
+
+fn check_place(latitude: Option<f64>, longitude: Option<f64>) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    if latitude.is_some_and(|latitude| !(-90.0..=90.0).contains(&latitude)) {
+        errors.add("latitude", "Debe estar entre -90 y 90.");
+    }
+    if longitude.is_some_and(|longitude| !(-180.0..=180.0).contains(&longitude)) {
+        errors.add("longitude", "Debe estar entre -180 y 180.");
+    }
+    errors.into_result()
+}
+
+fn taken(error: sql::Error) -> Error {
+    if sql::broke(&error, "warehouses_name_key") {
+        return Error::field("name", "Ya existe una bodega con este nombre.");
+    }
+    error.into()
+}
