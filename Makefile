@@ -1,0 +1,31 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test components check audit smoke setup
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: components ## Sets up what is missing, builds, and serves the demo on :8000
+	@scripts/run.sh
+
+test: ## Sets up what is missing, builds, and runs every test
+	@scripts/setup.sh --tests
+	@scripts/components.sh --fixtures
+	@scripts/test.sh
+
+components: setup ## Builds the four services into target/components
+	@scripts/components.sh
+
+check: ## What CI checks besides tests: format, lints, docs
+	cargo fmt --all --check
+	cargo clippy --locked --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --workspace --document-private-items
+
+audit: ## Licences, bans and sources of the dependencies; advisories where they can be fetched
+	@scripts/audit.sh
+
+smoke: components ## Starts a host, logs in, orders, sees the stock fall
+	cargo build --locked --release
+	@scripts/smoke.sh
+
+setup: ## Sets up the wasm toolchain
+	@scripts/setup.sh
