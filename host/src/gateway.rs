@@ -137,9 +137,9 @@ async fn service(
     }
     let found = match method {
         Some(method) => snapshot.routes().find(method, &path),
-        None => match snapshot.routes().find(Method::Get, &path) {
-            RouteMatch::Found(_) => RouteMatch::OtherMethods(vec![Method::Get]),
-            other => other,
+        None => match snapshot.routes().methods(&path) {
+            none if none.is_empty() => RouteMatch::NotFound,
+            methods => RouteMatch::OtherMethods(methods),
         },
     };
     let matched = match found {
@@ -195,7 +195,7 @@ impl Gateway {
 /// Redirects to the path with a slash, if something answers there.
 fn with_slash(snapshot: &Snapshot, request: &Request<Body>, path: &str) -> Result<Response<Body>, ApiError> {
     let path = format!("{path}/");
-    if !snapshot.routes().knows(&path) && !health::PATHS.contains(&path.as_str()) {
+    if snapshot.routes().methods(&path).is_empty() && !health::PATHS.contains(&path.as_str()) {
         return Err(ApiError::NotFound);
     }
     let location = match request.uri().query() {

@@ -23,6 +23,7 @@ row! {
 
 row! {
     /// What a log-in needs.
+    #[derive(PartialEq)]
     pub(crate) struct Credentials {
         pub(crate) id: i64,
         pub(crate) username: String,

@@ -6,6 +6,7 @@ mod api;
 #[cfg(target_arch = "wasm32")]
 mod exports;
 mod peers;
+#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "used by the exports of the component"))]
 mod store;
 
 use provesi_sdk::{Access, Migration, Route, Service, idempotency, migration};

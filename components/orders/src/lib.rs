@@ -8,6 +8,7 @@ pub mod domain;
 #[cfg(target_arch = "wasm32")]
 mod exports;
 mod peers;
+#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "used by the exports of the component"))]
 mod placement;
 mod store;
 

@@ -67,7 +67,7 @@ pub fn key(request: &Request) -> Result<Option<Key>> {
         [] => request.path_values(),
         _ => format!("{}?{:?}", request.path_values(), request.query_pairs()),
     };
-    let body = format!("{:016x}{:016x}", fnv(target.as_bytes()), fnv(request.body()));
+    let body = format!("{:016x}{:016x}", fnv(target.as_bytes()), fnv(&without_passwords(request.body())));
     Ok(Some(Key { owner, operation: request.operation().to_owned(), key: key.to_owned(), body }))
 }
 
@@ -79,12 +79,12 @@ pub fn once(request: &Request, mut work: impl FnMut(&Transaction) -> Result<Resp
     let Some(key) = key(request)? else { return sql::transaction(work) };
     let outcome = sql::transaction(|tx| {
         if let Known::Done { status, answer } = key.find(tx)? {
-            let mut response = Response::json(status, &());
-            response.body = answer.into_bytes();
-            return Ok(response);
+            return Ok(Response::raw_json(status, answer));
         }
+        // Claimed before the work: of two at once the second waits here, and then finds the first one's answer.
+        key.remember(tx, 0, "")?;
         let response = work(tx)?;
-        key.remember(tx, response.status, &String::from_utf8_lossy(&response.body))?;
+        key.complete(tx, response.status, &String::from_utf8_lossy(&response.body))?;
         Ok(response)
     });
     match outcome {
@@ -93,9 +93,7 @@ pub fn once(request: &Request, mut work: impl FnMut(&Transaction) -> Result<Resp
             let Known::Done { status, answer } = key.find(tx)? else {
                 return Err(Error::conflict("La clave de idempotencia está en uso, intente de nuevo"));
             };
-            let mut response = Response::json(status, &());
-            response.body = answer.into_bytes();
-            Ok(response)
+            Ok(Response::raw_json(status, answer))
         }),
         other => other,
     }
@@ -121,6 +119,17 @@ impl Key {
         }
     }
 
+    /// Replaces the answer of a stored key.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn complete(&self, tx: &impl Connection, status: u16, answer: &str) -> Result<()> {
+        const COMPLETE: &str = "UPDATE idempotency_keys SET status = $1, answer = $2 \
+            WHERE owner = $3 AND operation = $4 AND key = $5";
+        tx.execute(COMPLETE, params![i64::from(status), answer, &self.owner, &self.operation, &self.key])?;
+        Ok(())
+    }
+
     /// Stores the key with its answer; those past their life make room.
     ///
     /// # Errors
@@ -134,6 +143,17 @@ impl Key {
         let status = i64::from(status);
         tx.execute(STORE, params![&self.owner, &self.operation, &self.key, &self.body, status, answer, now])?;
         Ok(())
+    }
+}
+
+/// Takes passwords out of a JSON body: what is kept of it must not help anybody to guess them.
+fn without_passwords(body: &[u8]) -> Vec<u8> {
+    match serde_json::from_slice(body) {
+        Ok(serde_json::Value::Object(mut object)) => {
+            object.retain(|name, _| !name.contains("password"));
+            serde_json::to_vec(&object).unwrap_or_default()
+        }
+        _ => body.to_owned(),
     }
 }
 

@@ -112,12 +112,14 @@ impl<'r> List<'r> {
         }
         let rows = Database.query(&statement, &self.params)?;
         let response = to_response(&rows);
-        let Some(limit) = self.limit else { return Ok(response) };
-        let from = select.find(" FROM ").map_or("", |at| &select[at..]);
+        if self.limit.is_none() && self.request.query("offset").is_none() {
+            return Ok(response);
+        }
+        let from = select.rfind(" FROM ").map_or("", |at| &select[at..]);
         let count = format!("SELECT COUNT(*){from}{filter}");
         let (total,) = Database.first::<(i64,)>(&count, &self.params)?.unwrap_or((0,));
         let response = response.header("x-total-count", total.to_string());
-        Ok(match links(self.request, limit, self.offset, total) {
+        Ok(match self.limit.and_then(|limit| links(self.request, limit, self.offset, total)) {
             Some(links) => response.header("link", links),
             None => response,
         })

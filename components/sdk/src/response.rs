@@ -23,6 +23,11 @@ impl Response {
         Self { status, headers: Vec::new(), body }
     }
 
+    /// Makes a response with a body that is JSON already.
+    pub fn raw_json(status: u16, body: String) -> Self {
+        Self { status, headers: Vec::new(), body: body.into_bytes() }
+    }
+
     /// 200.
     pub fn ok<T: Serialize + ?Sized>(body: &T) -> Self {
         Self::json(200, body)

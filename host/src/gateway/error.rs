@@ -13,7 +13,7 @@ use crate::registry::Method;
 
 /// Why a request has no answer of a service.
 #[derive(Debug)]
-pub enum ApiError {
+pub(super) enum ApiError {
     /// No good token came.
     Unauthenticated,
     /// The bearer's role may not.

@@ -56,7 +56,7 @@ pub enum Breach {
 ///
 /// # Errors
 /// The first import that is not satisfied.
-pub fn check<'s>(
+pub(super) fn check<'s>(
     consumer: &Revision,
     exporter: impl Fn(&str) -> Option<(&'s Arc<Revision>, &'s str)>,
 ) -> Result<(), Breach> {

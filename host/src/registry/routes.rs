@@ -85,18 +85,13 @@ impl RouteTable {
         if let Some(found) = self.find_for(method, path) {
             return found;
         }
-        let others: Vec<Method> = self
-            .by_method
-            .keys()
-            .copied()
-            .filter(|other| *other != method && self.find_for(*other, path).is_some())
-            .collect();
+        let others = self.methods(path);
         if others.is_empty() { RouteMatch::NotFound } else { RouteMatch::OtherMethods(others) }
     }
 
-    /// Says whether any method has a route for a path.
-    pub fn knows(&self, path: &str) -> bool {
-        self.by_method.keys().any(|method| self.find_for(*method, path).is_some())
+    /// Returns the methods that have a route for a path.
+    pub fn methods(&self, path: &str) -> Vec<Method> {
+        self.by_method.keys().copied().filter(|method| self.find_for(*method, path).is_some()).collect()
     }
 
     fn find_for(&self, method: Method, path: &str) -> Option<RouteMatch<'_>> {

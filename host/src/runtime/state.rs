@@ -50,7 +50,7 @@ pub struct Invocation {
 }
 
 /// The data of one store.
-pub struct HostState {
+pub(crate) struct HostState {
     pub(super) invocation: Invocation,
     pub(super) limiter: Limiter,
     table: ResourceTable,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Backend, TestApp, root, send};
+use crate::support::{Backend, TestApp, root};
 
 fn with(name: &str, grants: &str) -> String {
     let file = root().join(format!("target/fixtures/fixture_{name}.wasm"));
@@ -87,7 +87,8 @@ async fn a_component_reaches_no_other_database(backend: Backend) {
         "COMMIT",
         "WITH x AS (SELECT 1) SELECT * FROM dblink('dbname=products_db', 'SELECT 1') AS t(a int)",
     ] {
-        let answer = send(app.request("GET", "/api/faulty/statement/").query(&[("sql", statement)])).await;
+        let encoded = percent_encoding::utf8_percent_encode(statement, percent_encoding::NON_ALPHANUMERIC);
+        let answer = app.get(&format!("/api/faulty/statement/?sql={encoded}"), "").await;
         let refused = &answer.body["Err"];
         assert!(answer.status == 200 && refused.is_string(), "{statement}: {:?}", answer.body);
         let text = refused.as_str().expect("a text");

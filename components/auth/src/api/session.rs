@@ -69,8 +69,13 @@ pub(crate) fn login(request: &Request) -> Result<Response> {
     };
     attempt.succeeded()?;
     let ttl_seconds = config::get("token-ttl-seconds").and_then(|text| text.parse().ok()).unwrap_or(TTL_SECONDS);
-    let claims = tokens::Claims { user_id: user.id, username: user.username, role: user.role, ttl_seconds };
-    let token = tokens::issue(&claims)?;
+    let (username, role) = (user.username.clone(), user.role.clone());
+    let token = tokens::issue(&tokens::Claims { user_id: user.id, username, role, ttl_seconds })?;
+    // Checking took a while: a change of the user that ended its tokens meanwhile must end this one too.
+    if store::credentials(&Database, user.id)?.as_ref() != Some(&user) {
+        tokens::revoke(&token.id)?;
+        return Err(Error::field("non_field_errors", "Credenciales inválidas"));
+    }
     let cookie = format!("sessionid={}; Path=/; Max-Age={ttl_seconds}; HttpOnly; SameSite=Lax", token.text);
     users::show(&Database, user.id, |user| {
         let answer = LoggedIn {

@@ -1,9 +1,9 @@
 //! Places orders, by the two routes of the contract.
 //!
-//! With an `Idempotency-Key` the order's id is remembered in the transaction that stores it; the answer is made
-//! from the order itself, so that it is the same before and after a crash.
+//! With an `Idempotency-Key` the order's id is remembered in the transaction that stores it, and its answer once there
+//! is one; after a crash in between the answer is made from the order itself.
 
-use provesi_sdk::idempotency::{self, Known};
+use provesi_sdk::idempotency::{self, Key, Known};
 use provesi_sdk::sql::{self, Transaction};
 use provesi_sdk::{Error, Field as _, Int, JsonObject, Request, Response, Result, Timestamp, clock};
 use schemars::JsonSchema;
@@ -60,10 +60,8 @@ struct Payload {
 }
 
 pub(crate) fn manual(request: &Request) -> Result<Response> {
-    let object = provesi_sdk::json_object(request.body())?;
-    let payload = parse(&object)?;
-    let order = place(request, request.path("product_name"), &payload)?;
-    read::show(order, None, |order| {
+    let payload = parse(&object(request)?)?;
+    answer(request, request.path("product_name"), &payload, |order| {
         let confirmed = order.confirmed();
         Response::json(if confirmed { 200 } else { 409 }, &Manual { order, confirmed })
     })
@@ -71,15 +69,13 @@ pub(crate) fn manual(request: &Request) -> Result<Response> {
 
 pub(crate) fn automatic(request: &Request) -> Result<Response> {
     let started = clock::now();
-    let object = provesi_sdk::json_object(request.body())?;
+    let object = object(request)?;
     let name = object.get("product").and_then(serde_json::Value::as_str).map(str::trim).unwrap_or_default();
     if name.is_empty() || name.contains('\0') {
         return Err(invalid("product es requerido"));
     }
     let payload = parse(&object)?;
-    let order = place(request, name, &payload)?;
-    let seconds = seconds_since(started);
-    read::show(order, None, |order| order.automatic(seconds))
+    answer(request, name, &payload, |order| order.automatic(seconds_since(started)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a request takes seconds, not centuries")]
@@ -104,14 +100,43 @@ impl Order<'_> {
     }
 }
 
-/// Stores and places an order, or finds the one that the request's key has made; returns its id.
-fn place(request: &Request, product_name: &str, payload: &Payload) -> Result<i64> {
-    let key = idempotency::key(request)?;
-    if let Some(key) = &key
-        && let Known::Done { answer, .. } = key.find(&sql::Database)?
-    {
-        return finished(&answer);
+fn object(request: &Request) -> Result<JsonObject> {
+    match provesi_sdk::json_object(request.body()) {
+        Err(Error::Fields(_)) => Err(invalid("se esperaba un objeto JSON")),
+        other => other,
     }
+}
+
+/// Places an order and answers with it, or gives the first answer again to a key that came before.
+fn answer(
+    request: &Request,
+    product_name: &str,
+    payload: &Payload,
+    show: impl FnOnce(Order<'_>) -> Response,
+) -> Result<Response> {
+    let Some(key) = idempotency::key(request)? else {
+        return read::show(place(request, product_name, payload, None)?, None, show);
+    };
+    let id = match key.find(&sql::Database)? {
+        Known::New => match place(request, product_name, payload, Some(&key)) {
+            // Another request with the same key stored its order first.
+            Err(Error::Sql(error)) if sql::broke(&error, "idempotency_keys_pkey") => match key.find(&sql::Database)? {
+                Known::Done { status, answer } if status > 0 => return Ok(Response::raw_json(status, answer)),
+                Known::Done { answer, .. } => finished(&answer)?,
+                Known::New => return Err(in_progress()),
+            },
+            placed => placed?,
+        },
+        Known::Done { status, answer } if status > 0 => return Ok(Response::raw_json(status, answer)),
+        Known::Done { answer, .. } => finished(&answer)?,
+    };
+    let response = read::show(id, None, show)?;
+    key.complete(&sql::Database, response.status, &String::from_utf8_lossy(&response.body))?;
+    Ok(response)
+}
+
+/// Stores and places an order, with the request's key in the same transaction; returns its id.
+fn place(request: &Request, product_name: &str, payload: &Payload, key: Option<&Key>) -> Result<i64> {
     let product = peers::product(product_name)?
         .ok_or_else(|| Error::bad_request(format!("Producto {product_name} no encontrado")))?;
     let customer_id = customer_of(request, payload)?;
@@ -130,21 +155,14 @@ fn place(request: &Request, product_name: &str, payload: &Payload) -> Result<i64
         longitude: payload.lon,
         main_warehouse: payload.main_warehouse.as_deref(),
     };
-    let stored = sql::transaction(|tx: &Transaction| {
+    let id = sql::transaction(|tx: &Transaction| {
         let id = store::insert(tx, &new)?;
-        if let Some(key) = &key {
-            key.remember(tx, 200, &id.to_string())?;
+        if let Some(key) = key {
+            // No status yet: only the order itself knows how it ends.
+            key.remember(tx, 0, &id.to_string())?;
         }
         Ok(id)
-    });
-    let id = match (stored, &key) {
-        // Another request with the same key stored its order first.
-        (Err(Error::Sql(error)), Some(key)) if sql::broke(&error, "idempotency_keys_pkey") => {
-            let Known::Done { answer, .. } = key.find(&sql::Database)? else { return Err(in_progress()) };
-            return finished(&answer);
-        }
-        (stored, _) => stored?,
-    };
+    })?;
     let draft = store::draft(id)?.ok_or_else(super::not_found)?;
     let _: Placed = placement::place(&draft)?;
     Ok(id)
