@@ -68,7 +68,8 @@ impl App {
         if config.gateway.access == crate::config::AccessMode::Open {
             tracing::warn!("gateway.access = \"open\": most routes are public, as in the old system");
         }
-        let gateway = Gateway::new(&config.gateway, Arc::clone(&registry), Arc::clone(&dispatch), Arc::clone(&identity));
+        let gateway =
+            Gateway::new(&config.gateway, Arc::clone(&registry), Arc::clone(&dispatch), Arc::clone(&identity));
         Ok(Self { server, gateway: Arc::new(gateway), registry, dispatch, identity })
     }
 

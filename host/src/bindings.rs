@@ -3,7 +3,6 @@
 //! Everything generated lies here and nowhere else; the rooms name what they use.
 
 #![expect(missing_docs, reason = "generated; the WIT files hold the documentation")]
-#![expect(clippy::pedantic, reason = "generated")]
 
 wasmtime::component::bindgen!({
     path: ["../wit/wasi-config", "../wit/platform"],

@@ -26,7 +26,7 @@ pub struct Storage {
 
 enum Backend {
     Sqlite { folder: PathBuf },
-    Postgres(provision::Server),
+    Postgres(Box<provision::Server>),
 }
 
 /// Why a database cannot be opened.
@@ -110,7 +110,7 @@ impl Storage {
         let server = provision::Server::connect(url, acquire_timeout)
             .await
             .map_err(|source| OpenError::Database { owner: "host".to_owned(), source })?;
-        Ok(Self { backend: Backend::Postgres(server), acquire_timeout })
+        Ok(Self { backend: Backend::Postgres(Box::new(server)), acquire_timeout })
     }
 
     /// Opens the database of an owner, made when it is missing. The name must be a valid identifier.
@@ -169,9 +169,7 @@ impl Database {
     pub async fn execute(&self, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
         let kind = self.bounds.check(statement, params)?;
         match &self.pools {
-            Pools::Sqlite(pools) => {
-                sqlite::execute(&mut *pools.acquire(kind).await?, statement, params).await
-            }
+            Pools::Sqlite(pools) => sqlite::execute(&mut *pools.acquire(kind).await?, statement, params).await,
             Pools::Postgres(pool) => postgres::execute(&mut *pool.acquire().await?, statement, params).await,
         }
     }

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use wasmtime::component::Val;
 
-pub use self::response::Answer;
 use self::lane::{Lane, Permit, Pool};
+pub use self::response::Answer;
 use crate::bindings::exports::provesi::platform::service::Request;
 use crate::fault::{CallError, GuestFault};
 use crate::names::{RequestId, ServiceName};
@@ -59,9 +59,8 @@ impl Dispatch {
         let invocation = self.invocation(snapshot, request_id.clone(), deadline, 0);
         let _permit = self.permit(revision, deadline, 0).await?;
         let outcome = revision.linked.handle(invocation, request).await;
-        let answer = outcome.and_then(|response| {
-            Answer::check(response, revision.limits.response).map_err(Failure::Guest)
-        });
+        let answer =
+            outcome.and_then(|response| Answer::check(response, revision.limits.response).map_err(Failure::Guest));
         answer.map_err(|failure| self::failed(revision, &request_id, failure))
     }
 

@@ -9,7 +9,14 @@ use provesi_sdk::{clock, params, passwords, row};
 use crate::store::{self, Fields};
 
 mod generated {
-    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated")]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        reason = "generated"
+    )]
     wit_bindgen::generate!({ path: "../../wit/auth", world: "provesi:auth/peers" });
     pub(super) use self::exports::provesi::auth::directory::{Error, Guest, User};
     pub(super) use export as export_peers;
@@ -62,8 +69,15 @@ fn demo() -> provesi_sdk::Result<Vec<String>> {
     const USERS: [(&str, &str, &str, &str, &str, Option<&str>, Option<&str>); 3] = [
         ("admin", "admin@logistica.com", "Administrador", "Sistema", "ADMIN", None, None),
         ("operario", "operario@logistica.com", "Juan", "Perez", "OPERARIO", Some("3001234567"), None),
-        ("cliente", "cliente@logistica.com", "Maria", "Garcia", "CLIENTE", Some("3009876543"),
-            Some("Calle 123 #45-67, Bogota")),
+        (
+            "cliente",
+            "cliente@logistica.com",
+            "Maria",
+            "Garcia",
+            "CLIENTE",
+            Some("3009876543"),
+            Some("Calle 123 #45-67, Bogota"),
+        ),
     ];
     if !is_empty(&Database)? {
         return Ok(Vec::new());

@@ -58,9 +58,20 @@ pub(crate) fn insert(tx: &impl Connection, new: &Fields, now: Timestamp) -> Resu
         address, document_type, document_number, city, is_active, created_at, updated_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
     let params = params![
-        &new.username, &new.password_hash, &new.email, &new.first_name, &new.last_name, &new.role,
-        new.phone.as_deref(), new.address.as_deref(), new.document_type.as_deref(), new.document_number.as_deref(),
-        new.city.as_deref(), new.is_active, now, now,
+        &new.username,
+        &new.password_hash,
+        &new.email,
+        &new.first_name,
+        &new.last_name,
+        &new.role,
+        new.phone.as_deref(),
+        new.address.as_deref(),
+        new.document_type.as_deref(),
+        new.document_number.as_deref(),
+        new.city.as_deref(),
+        new.is_active,
+        now,
+        now,
     ];
     Ok(tx.first::<(i64,)>(INSERT, params)?.expect("RETURNING answers the new row").0)
 }
@@ -70,9 +81,20 @@ pub(crate) fn update(tx: &impl Connection, id: i64, new: &Fields, now: Timestamp
         last_name = $5, role = $6, phone = $7, address = $8, document_type = $9, document_number = $10, city = $11, \
         is_active = $12, updated_at = $13 WHERE id = $14";
     let params = params![
-        &new.username, &new.password_hash, &new.email, &new.first_name, &new.last_name, &new.role,
-        new.phone.as_deref(), new.address.as_deref(), new.document_type.as_deref(), new.document_number.as_deref(),
-        new.city.as_deref(), new.is_active, now, id,
+        &new.username,
+        &new.password_hash,
+        &new.email,
+        &new.first_name,
+        &new.last_name,
+        &new.role,
+        new.phone.as_deref(),
+        new.address.as_deref(),
+        new.document_type.as_deref(),
+        new.document_number.as_deref(),
+        new.city.as_deref(),
+        new.is_active,
+        now,
+        id,
     ];
     tx.execute(UPDATE, params)
 }

@@ -41,7 +41,8 @@ impl wit::Guest for Component {
             JOIN stock s ON s.warehouse_id = w.id WHERE s.product_id = $1 \
             AND s.quantity - s.reserved_quantity >= $2 AND w.is_active = $3 ORDER BY w.id LIMIT 500";
         provesi_sdk::report_panics();
-        let found = Database.all::<Place>(FIND, params![product_id, units, true]).map_err(|_| wit::Error::Unavailable)?;
+        let found =
+            Database.all::<Place>(FIND, params![product_id, units, true]).map_err(|_| wit::Error::Unavailable)?;
         Ok(found.into_iter().map(Into::into).collect())
     }
 

@@ -4,7 +4,14 @@ use provesi_sdk::{Error, Result};
 
 /// The typed interfaces, generated.
 pub(crate) mod generated {
-    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated")]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        reason = "generated"
+    )]
     wit_bindgen::generate!({
         path: ["../../wit/products", "../../wit/inventory"],
         world: "provesi:inventory/peers",

@@ -89,8 +89,7 @@ pub fn rank(candidates: &mut [Candidate], preferred: Option<&str>, latitude: f64
 pub fn haversine_km(from_lat: f64, from_lon: f64, to_lat: f64, to_lon: f64) -> f64 {
     const RADIUS_KM: f64 = 6371.0;
     let half = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
-    let a = half(to_lat - from_lat)
-        + from_lat.to_radians().cos() * to_lat.to_radians().cos() * half(to_lon - from_lon);
+    let a = half(to_lat - from_lat) + from_lat.to_radians().cos() * to_lat.to_radians().cos() * half(to_lon - from_lon);
     2.0 * RADIUS_KM * a.sqrt().min(1.0).asin()
 }
 
@@ -123,7 +122,12 @@ mod tests {
     #[test]
     fn the_preferred_warehouse_comes_first_then_the_nearest() {
         let candidate = |id, name: &str, latitude| Candidate { id, name: name.to_owned(), latitude, longitude: -74.0 };
-        let all = [candidate(1, "Norte", 4.9), candidate(2, "Centro", 4.6), candidate(4, "Par", 4.5), candidate(3, "Gemela", 4.5)];
+        let all = [
+            candidate(1, "Norte", 4.9),
+            candidate(2, "Centro", 4.6),
+            candidate(4, "Par", 4.5),
+            candidate(3, "Gemela", 4.5),
+        ];
         let ranked = |preferred| {
             let mut found = all.to_vec();
             rank(&mut found, preferred, 4.6, -74.0);

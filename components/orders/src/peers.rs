@@ -5,7 +5,14 @@ use provesi_sdk::{Error, Result};
 use crate::domain::Candidate;
 
 mod generated {
-    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated")]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        reason = "generated"
+    )]
     wit_bindgen::generate!({
         path: ["../../wit/products", "../../wit/inventory", "../../wit/auth", "../../wit/orders"],
         world: "provesi:orders/peers",

@@ -68,8 +68,17 @@ pub(crate) fn insert(tx: &Transaction, new: &NewOrder<'_>) -> Result<i64> {
         VALUES ($1, $2, $3, 'PENDING', 'PLACE', $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
     let now = clock::now();
     let params = params![
-        new.product_id, new.product_name, new.units, new.customer_id, new.customer_name, new.total_price_cents,
-        new.latitude, new.longitude, new.main_warehouse, now, now,
+        new.product_id,
+        new.product_name,
+        new.units,
+        new.customer_id,
+        new.customer_name,
+        new.total_price_cents,
+        new.latitude,
+        new.longitude,
+        new.main_warehouse,
+        now,
+        now,
     ];
     Ok(tx.first::<(i64,)>(INSERT, params)?.expect("RETURNING answers the new row").0)
 }
@@ -122,6 +131,7 @@ pub(crate) fn advance(id: i64, from: Status, to: Status) -> Result<bool> {
 
 /// Finds an order's status and customer.
 pub(crate) fn status(id: i64) -> Result<Option<(Status, Option<i64>)>> {
-    let found = Database.first::<(String, Option<i64>)>("SELECT status, customer_id FROM orders WHERE id = $1", params![id])?;
+    let found =
+        Database.first::<(String, Option<i64>)>("SELECT status, customer_id FROM orders WHERE id = $1", params![id])?;
     Ok(found.and_then(|(status, customer)| Some((Status::parse(&status)?, customer))))
 }

@@ -9,7 +9,14 @@ use provesi_sdk::{clock, params, row};
 use crate::store::products::{self as store, Fields};
 
 mod generated {
-    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated")]
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        reason = "generated"
+    )]
     wit_bindgen::generate!({ path: "../../wit/products", world: "provesi:products/peers" });
     pub(super) use self::exports::provesi::products::catalog::{Error, Guest, Product};
     pub(super) use export as export_peers;
@@ -47,12 +54,7 @@ fn find(condition: &str, value: Value) -> Result<Product, Error> {
         format!("SELECT id, name, unit_price_cents, min_stock FROM products WHERE {condition} AND is_active = $2");
     let found = Database.first::<Found>(&statement, &[value, true.into()]).map_err(|_| Error::Unavailable)?;
     let found = found.ok_or(Error::NotFound)?;
-    Ok(Product {
-        id: found.id,
-        name: found.name,
-        unit_price_cents: found.unit_price_cents,
-        min_stock: found.min_stock,
-    })
+    Ok(Product { id: found.id, name: found.name, unit_price_cents: found.unit_price_cents, min_stock: found.min_stock })
 }
 
 /// Name, SKU, category, price and cost in COP, what its variable measures.

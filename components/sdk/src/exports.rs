@@ -38,7 +38,7 @@ macro_rules! export_service {
                 }
             }
 
-            $crate::bindings::export_platform!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_platform!(Component with_types_in $crate::bindings);
         };
     };
 }

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
 use crate::{Error, FieldErrors, Result};
+
+mod schemas;
 
 const REQUIRED: &str = "Este campo es requerido.";
 const NULL: &str = "Este campo no puede ser nulo.";
@@ -358,53 +359,6 @@ impl fmt::Debug for Secret {
 impl<const MAX: usize> fmt::Display for Text<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-// === schemas ===
-
-macro_rules! schema {
-    ([$($generics:tt)*] $ty:ty, $generator:ident => $schema:expr) => {
-        impl<$($generics)*> JsonSchema for $ty {
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($ty).into()
-            }
-
-            fn json_schema($generator: &mut SchemaGenerator) -> Schema {
-                $schema
-            }
-        }
-    };
-}
-
-schema!([const MAX: usize] Text<MAX>, _generator => json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX }));
-schema!([const MIN: i64, const MAX: i64] Int<MIN, MAX>, _generator => json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX }));
-schema!([const MAX_CENTS: i64] Decimal<MAX_CENTS>, _generator => json_schema!({ "type": ["string", "number"], "pattern": r"^\d+(\.\d{1,2})?$" }));
-schema!([] Email, _generator => json_schema!({ "type": "string", "format": "email", "maxLength": 254 }));
-
-schema!([] Secret, _generator => json_schema!({ "type": "string", "minLength": 1, "maxLength": 128, "writeOnly": true }));
-schema!([C: Choice] Chosen<C>, _generator => json_schema!({ "enum": C::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>() }));
-
-impl<T: JsonSchema> JsonSchema for Patch<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Option::<T>::json_schema(generator)
-    }
-
-    // A field that may be left out is not among the required ones.
-    fn _schemars_private_is_option() -> bool {
-        true
     }
 }
 

@@ -41,7 +41,7 @@ pub type JsonObject = serde_json::Map<String, serde_json::Value>;
 pub use serde;
 
 /// The platform's interfaces, generated.
-#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::all, reason = "generated")]
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::all, clippy::allow_attributes, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit/wasi-config", "../../wit/platform"],
@@ -54,7 +54,7 @@ pub mod bindings {
 }
 
 /// The optional export `bootstrap`, generated.
-#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::all, reason = "generated")]
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::all, clippy::allow_attributes, reason = "generated")]
 pub mod bootstrap {
     wit_bindgen::generate!({
         path: ["../../wit/wasi-config", "../../wit/platform"],
@@ -67,7 +67,7 @@ pub mod bootstrap {
 }
 
 /// The optional export `worker`, generated.
-#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::all, reason = "generated")]
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::all, clippy::allow_attributes, reason = "generated")]
 pub mod worker {
     wit_bindgen::generate!({
         path: ["../../wit/wasi-config", "../../wit/platform"],

@@ -178,7 +178,6 @@ pub fn no_choice(text: &str) -> String {
     format!("\"{text}\" no es una elección válida.")
 }
 
-
 /// Makes a LIKE pattern with the escape character `!` that finds a text anywhere.
 pub fn contains(text: &str) -> String {
     let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");

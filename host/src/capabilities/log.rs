@@ -65,10 +65,18 @@ impl LogCtx {
         let (service, request) = (self.service.as_str(), self.request_id.as_str());
         // The macros need a level that is known when compiling.
         match level {
-            Level::ERROR => tracing::error!(target: "guest", { service.name = service, request.id = request, fields = %fields }, "{message}"),
-            Level::WARN => tracing::warn!(target: "guest", { service.name = service, request.id = request, fields = %fields }, "{message}"),
-            Level::INFO => tracing::info!(target: "guest", { service.name = service, request.id = request, fields = %fields }, "{message}"),
-            _ => tracing::debug!(target: "guest", { service.name = service, request.id = request, fields = %fields }, "{message}"),
+            Level::ERROR => {
+                tracing::error!(target: "guest", { service.name = service, request.id = request, fields = %fields }, "{message}")
+            }
+            Level::WARN => {
+                tracing::warn!(target: "guest", { service.name = service, request.id = request, fields = %fields }, "{message}")
+            }
+            Level::INFO => {
+                tracing::info!(target: "guest", { service.name = service, request.id = request, fields = %fields }, "{message}")
+            }
+            _ => {
+                tracing::debug!(target: "guest", { service.name = service, request.id = request, fields = %fields }, "{message}")
+            }
         }
         if self.lines_left == 0 {
             tracing::warn!({ service.name = service, request.id = request }, "further log lines of this instance are dropped");

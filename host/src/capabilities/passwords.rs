@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::Argon2;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker};
 
@@ -107,11 +107,7 @@ impl wit::Host for PasswordsView<'_> {
         })
     }
 
-    async fn verify(
-        &mut self,
-        password: String,
-        hash: String,
-    ) -> wasmtime::Result<Result<wit::Outcome, wit::Error>> {
+    async fn verify(&mut self, password: String, hash: String) -> wasmtime::Result<Result<wit::Outcome, wit::Error>> {
         let Some(hasher) = self.ctx.hasher.clone() else { return Ok(Err(wit::Error::Busy)) };
         if password.len() > MAX_PASSWORD {
             return Ok(Ok(wit::Outcome::Mismatch));

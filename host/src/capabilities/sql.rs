@@ -168,9 +168,7 @@ fn values(params: Vec<wit::Value>) -> Vec<db::Value> {
 }
 
 fn rows(outcome: Result<db::PackedRows, SqlError>) -> Result<wit::Rows, wit::Error> {
-    outcome
-        .map(|rows| wit::Rows { width: rows.width, count: rows.count, cells: rows.cells })
-        .map_err(error)
+    outcome.map(|rows| wit::Rows { width: rows.width, count: rows.count, cells: rows.cells }).map_err(error)
 }
 
 fn error(reason: SqlError) -> wit::Error {

@@ -24,7 +24,8 @@ fn an_empty_file_is_a_configuration() {
 fn an_error_names_file_key_value_and_what_is_allowed() {
     let unknown = error_of("[gateway]\nlisten-on = \"0.0.0.0:1\"");
     assert!(unknown.contains("listen-on") && unknown.contains("provesi.toml"), "{unknown}");
-    let wrong = error_of("[services.orders]\ncomponent = \"o.wasm\"\n[services.orders.limits]\ndeadline = \"5 parsecs\"");
+    let wrong =
+        error_of("[services.orders]\ncomponent = \"o.wasm\"\n[services.orders.limits]\ndeadline = \"5 parsecs\"");
     assert!(wrong.contains("orders.limits.deadline") && wrong.contains("parsecs"), "{wrong}");
     let access = error_of("[gateway]\naccess = \"closed\"");
     assert!(access.contains("closed") && access.contains("enforced") && access.contains("open"), "{access}");

@@ -22,11 +22,7 @@ use super::{Bounds, PackedRows, SqlError, TransactionOptions, Value};
 const EPOCH_2000_MICROS: i64 = 946_684_800_000_000;
 
 /// Connects with an owner's own role.
-pub(super) async fn open(
-    options: PgConnectOptions,
-    bounds: Bounds,
-    acquire_timeout: Duration,
-) -> sqlx::Result<PgPool> {
+pub(super) async fn open(options: PgConnectOptions, bounds: Bounds, acquire_timeout: Duration) -> sqlx::Result<PgPool> {
     PgPoolOptions::new()
         .max_connections(bounds.connections.max(1))
         .acquire_timeout(acquire_timeout)
@@ -66,21 +62,13 @@ pub(super) async fn query(
 }
 
 /// Runs one statement and counts the rows it changed.
-pub(super) async fn execute(
-    connection: &mut PgConnection,
-    statement: &str,
-    params: &[Value],
-) -> Result<u64, SqlError> {
+pub(super) async fn execute(connection: &mut PgConnection, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
     let arguments = bind(connection, statement, params).await?;
     Ok(sqlx::query_with(AssertSqlSafe(statement), arguments).execute(connection).await?.rows_affected())
 }
 
 /// Encodes the parameters for the types that the server found; it is asked once per connection and statement.
-async fn bind(
-    connection: &mut PgConnection,
-    statement: &str,
-    params: &[Value],
-) -> Result<PgArguments, SqlError> {
+async fn bind(connection: &mut PgConnection, statement: &str, params: &[Value]) -> Result<PgArguments, SqlError> {
     let mut arguments = PgArguments::default();
     if params.is_empty() {
         return Ok(arguments);

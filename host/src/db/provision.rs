@@ -76,12 +76,7 @@ impl Server {
 }
 
 /// Names are identifiers made from a `ServiceName` and passwords are hex, so nothing in them needs quoting.
-async fn make_locked(
-    connection: &mut PgConnection,
-    database: &str,
-    role: &str,
-    password: &str,
-) -> sqlx::Result<()> {
+async fn make_locked(connection: &mut PgConnection, database: &str, role: &str, password: &str) -> sqlx::Result<()> {
     let role_exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)")
         .bind(role)
         .fetch_one(&mut *connection)

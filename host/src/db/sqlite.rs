@@ -13,8 +13,7 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Decode, Row as _, Sqlite, SqliteConnection, SqlitePool, TypeInfo as _,
-    ValueRef as _,
+    Arguments as _, AssertSqlSafe, Decode, Row as _, Sqlite, SqliteConnection, SqlitePool, TypeInfo as _, ValueRef as _,
 };
 
 use super::{Bounds, PackedRows, SqlError, StatementKind, TransactionOptions, Value};
@@ -63,10 +62,7 @@ impl Pools {
         }
     }
 
-    pub(super) async fn begin(
-        &self,
-        options: TransactionOptions,
-    ) -> sqlx::Result<sqlx::Transaction<'static, Sqlite>> {
+    pub(super) async fn begin(&self, options: TransactionOptions) -> sqlx::Result<sqlx::Transaction<'static, Sqlite>> {
         if options.writes {
             // IMMEDIATE: a transaction that starts as a reader could not become a writer behind another's back.
             self.writer.begin_with("BEGIN IMMEDIATE").await
@@ -150,9 +146,8 @@ fn pack(row: &SqliteRow, rows: &mut PackedRows) -> Result<(), SqlError> {
 async fn confine(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let mut handle = connection.lock_handle().await?;
     // SAFETY: the handle is open and locked; `authorize` is a plain function that keeps no state and outlives it.
-    let code = unsafe {
-        ffi::sqlite3_set_authorizer(handle.as_raw_handle().as_ptr(), Some(authorize), std::ptr::null_mut())
-    };
+    let code =
+        unsafe { ffi::sqlite3_set_authorizer(handle.as_raw_handle().as_ptr(), Some(authorize), std::ptr::null_mut()) };
     if code == ffi::SQLITE_OK {
         Ok(())
     } else {

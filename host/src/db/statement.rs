@@ -35,8 +35,23 @@ pub(super) fn classify(statement: &str) -> Result<Kind, String> {
 /// When one of them does; the text says which.
 pub(super) fn check_migration(script: &str) -> Result<(), String> {
     const DENIED: [&str; 17] = [
-        "abort", "attach", "begin", "checkpoint", "commit", "copy", "detach", "end", "listen", "load", "pragma",
-        "release", "rollback", "savepoint", "start", "vacuum", "reset",
+        "abort",
+        "attach",
+        "begin",
+        "checkpoint",
+        "commit",
+        "copy",
+        "detach",
+        "end",
+        "listen",
+        "load",
+        "pragma",
+        "release",
+        "rollback",
+        "savepoint",
+        "start",
+        "vacuum",
+        "reset",
     ];
     let mut words = Lexer { rest: script };
     while let Some(first) = words.next_word()? {
@@ -169,11 +184,33 @@ mod tests {
     #[test]
     fn whatever_reaches_out_is_refused() {
         for statement in [
-            "", ";", "  -- only a comment", "BEGIN", "commit", "ROLLBACK", "SAVEPOINT a", "ATTACH 'x' AS y",
-            "PRAGMA user_version", "SET ROLE postgres", "RESET ROLE", "COPY t FROM PROGRAM 'id'", "LISTEN c",
-            "DO 'x'", "CREATE TABLE t (a int)", "DROP TABLE t", "VACUUM INTO 'x'", "EXPLAIN SELECT 1",
-            "SELECT 1; COMMIT", "SELECT 1;;; SELECT 2", "SELECT '", "SELECT /* /* */ 1", "SELECT /*",
-            "SELECT E'\\'; COMMIT --'", "SELECT $$;$$", "SELECT $a$;$a$", "(SELECT 1)",
+            "",
+            ";",
+            "  -- only a comment",
+            "BEGIN",
+            "commit",
+            "ROLLBACK",
+            "SAVEPOINT a",
+            "ATTACH 'x' AS y",
+            "PRAGMA user_version",
+            "SET ROLE postgres",
+            "RESET ROLE",
+            "COPY t FROM PROGRAM 'id'",
+            "LISTEN c",
+            "DO 'x'",
+            "CREATE TABLE t (a int)",
+            "DROP TABLE t",
+            "VACUUM INTO 'x'",
+            "EXPLAIN SELECT 1",
+            "SELECT 1; COMMIT",
+            "SELECT 1;;; SELECT 2",
+            "SELECT '",
+            "SELECT /* /* */ 1",
+            "SELECT /*",
+            "SELECT E'\\'; COMMIT --'",
+            "SELECT $$;$$",
+            "SELECT $a$;$a$",
+            "(SELECT 1)",
         ] {
             assert!(classify(statement).is_err(), "{statement:?} passed");
         }

@@ -24,7 +24,13 @@ async fn database(folder: &std::path::Path) -> Database {
 async fn values_come_back_as_they_went() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await;
-    let values = [Value::Null, Value::Integer(i64::MIN), Value::Real(0.5), Value::Text("ñ".to_owned()), Value::Blob(vec![0, 255])];
+    let values = [
+        Value::Null,
+        Value::Integer(i64::MIN),
+        Value::Real(0.5),
+        Value::Text("ñ".to_owned()),
+        Value::Blob(vec![0, 255]),
+    ];
     for value in &values {
         database.execute("INSERT INTO t (x) VALUES ($1)", std::slice::from_ref(value)).await.expect("stores");
     }
@@ -74,7 +80,8 @@ async fn a_changed_migration_and_one_that_leaves_its_transaction_are_refused() {
     assert!(matches!(changed, Err(ledger::MigrationError::Changed { .. })));
     let escaping = ledger::apply(&database, &[migration("0002_u", "CREATE TABLE u (a TEXT); COMMIT")]).await;
     assert!(matches!(escaping, Err(ledger::MigrationError::Denied { .. })));
-    let broken = ledger::apply(&database, &[migration("0002_u", "CREATE TABLE u (a TEXT); CREATE TABLE t (a TEXT)")]).await;
+    let broken =
+        ledger::apply(&database, &[migration("0002_u", "CREATE TABLE u (a TEXT); CREATE TABLE t (a TEXT)")]).await;
     assert!(matches!(broken, Err(ledger::MigrationError::Failed { .. })));
     assert!(database.query("SELECT * FROM u", &[]).await.is_err(), "half a migration was kept");
 }

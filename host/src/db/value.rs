@@ -236,9 +236,7 @@ fn from_code(error: Box<dyn DatabaseError>) -> SqlError {
             // SQLITE_TOOBIG
             Ok(18) => SqlError::TooLarge,
             // SQLITE_PERM, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
-            Ok(3 | 10 | 11 | 13 | 14 | 26) if number.len() != 5 => {
-                SqlError::Unavailable(sqlx::Error::Database(error))
-            }
+            Ok(3 | 10 | 11 | 13 | 14 | 26) if number.len() != 5 => SqlError::Unavailable(sqlx::Error::Database(error)),
             _ => SqlError::Invalid(error.message().to_owned()),
         },
     }

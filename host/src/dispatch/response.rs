@@ -13,7 +13,15 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// Headers that belong to the connection or to the gateway.
 const NOT_THE_GUESTS: [&str; 9] = [
-    "connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "x-request-id",
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-request-id",
 ];
 
 /// An answer that can be sent.

@@ -52,26 +52,20 @@ impl ApiError {
     fn parts(&self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
-            Self::Unauthenticated => {
-                (S::UNAUTHORIZED, DETAIL, "Las credenciales de autenticación no se proveyeron.")
-            }
+            Self::Unauthenticated => (S::UNAUTHORIZED, DETAIL, "Las credenciales de autenticación no se proveyeron."),
             Self::Forbidden => (S::FORBIDDEN, DETAIL, "Usted no tiene permiso para realizar esta acción."),
             Self::NotFound => (S::NOT_FOUND, ERROR, "Recurso no encontrado"),
             Self::BadPath => (S::BAD_REQUEST, DETAIL, "La ruta no es texto UTF-8 válido."),
             Self::BadQuery => (S::BAD_REQUEST, DETAIL, "Los parámetros no son texto UTF-8 válido."),
             Self::MethodNotAllowed(_) => (S::METHOD_NOT_ALLOWED, DETAIL, "Método no permitido."),
-            Self::UnsupportedMediaType => {
-                (S::UNSUPPORTED_MEDIA_TYPE, DETAIL, "El cuerpo debe ser application/json.")
-            }
+            Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, DETAIL, "El cuerpo debe ser application/json."),
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, DETAIL, "El cuerpo es demasiado grande."),
             Self::BodyTimeout => (S::REQUEST_TIMEOUT, DETAIL, "El cuerpo no llegó a tiempo."),
             Self::BodyBroken => (S::BAD_REQUEST, DETAIL, "El cuerpo llegó incompleto."),
             Self::Call(CallError::Guest { fault: GuestFault::Deadline, .. } | CallError::QueueDeadline { .. }) => {
                 (S::GATEWAY_TIMEOUT, ERROR, "El servicio no respondió a tiempo")
             }
-            Self::Call(CallError::Guest { .. }) => {
-                (S::BAD_GATEWAY, ERROR, "El servicio respondió de forma inválida")
-            }
+            Self::Call(CallError::Guest { .. }) => (S::BAD_GATEWAY, ERROR, "El servicio respondió de forma inválida"),
             Self::Call(CallError::Overloaded { .. }) => {
                 (S::SERVICE_UNAVAILABLE, ERROR, "El servicio está ocupado, intente de nuevo")
             }

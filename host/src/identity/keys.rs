@@ -95,8 +95,7 @@ fn create(folder: &Path) -> std::io::Result<PathBuf> {
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(std::io::Error::other)?;
     let path = folder.join("0001.pem");
     let draft = folder.join("0001.pem.new");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&draft, &path)?;

@@ -125,9 +125,8 @@ impl Identity {
         let header = decode_header(token).map_err(|_| InvalidToken("not a JWT"))?;
         let kid = header.kid.as_deref().ok_or(InvalidToken("no key id"))?;
         let key = self.keys.verifying.get(kid).ok_or(InvalidToken("unknown key"))?;
-        let payload = decode::<Payload>(token, key, &self.validation)
-            .map_err(|_| InvalidToken("forged or expired"))?
-            .claims;
+        let payload =
+            decode::<Payload>(token, key, &self.validation).map_err(|_| InvalidToken("forged or expired"))?.claims;
         let user_id = payload.sub.parse().map_err(|_| InvalidToken("subject is no user"))?;
         if self.revocations.covers(&payload.jti, user_id, payload.iat_us) {
             return Err(InvalidToken("revoked"));

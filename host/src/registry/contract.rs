@@ -59,14 +59,14 @@ pub enum Breach {
 pub(super) fn check<'s>(
     consumer: &Revision,
     exporter: impl Fn(&str) -> Option<(&'s Arc<Revision>, &'s str)>,
-) -> Result<(), Breach> {
+) -> Result<(), Box<Breach>> {
     for (interface, imported) in consumer.linked.compiled().imports() {
         if is_wasi(interface) || is_platform(interface) {
             continue;
         }
         let consumer = || consumer.service.clone();
         let Some((revision, exported_as)) = exporter(interface) else {
-            return Err(Breach::NoExporter { consumer: consumer(), interface: interface.clone() });
+            return Err(Breach::NoExporter { consumer: consumer(), interface: interface.clone() }.into());
         };
         let exports = revision.linked.compiled().peer_exports();
         let exported = exports.into_iter().find(|(name, _)| name.as_str() == exported_as).map(|(_, funcs)| funcs);
@@ -74,11 +74,13 @@ pub(super) fn check<'s>(
             let (interface, function) = (interface.clone(), function.clone());
             let exporter = revision.service.clone();
             let Some(actual) = exported.and_then(|exported| exported.funcs.get(&function)) else {
-                return Err(Breach::NoFunction { consumer: consumer(), interface, function, exporter });
+                return Err(Breach::NoFunction { consumer: consumer(), interface, function, exporter }.into());
             };
             if !same(expected, actual) {
                 let (expected, actual) = (signature(expected), signature(actual));
-                return Err(Breach::Types { consumer: consumer(), interface, function, exporter, expected, actual });
+                return Err(
+                    Breach::Types { consumer: consumer(), interface, function, exporter, expected, actual }.into()
+                );
             }
         }
     }

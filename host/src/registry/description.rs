@@ -208,7 +208,6 @@ fn check_path(path: &str) -> Result<(), DescriptionError> {
     Ok(())
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,7 +217,21 @@ mod tests {
         for good in ["/orders/", "/orders/{id:int}/", "/orders/{product_name:text}/", "/a/{b}/c-d/"] {
             assert!(check_path(good).is_ok(), "{good}");
         }
-        for bad in ["", "/", "orders/", "/orders", "//", "/a//", "/../", "/{}/", "/{a:float}/", "/{*a}/", "/a{b}/", "/a b/", "/ñ/"] {
+        for bad in [
+            "",
+            "/",
+            "orders/",
+            "/orders",
+            "//",
+            "/a//",
+            "/../",
+            "/{}/",
+            "/{a:float}/",
+            "/{*a}/",
+            "/a{b}/",
+            "/a b/",
+            "/ñ/",
+        ] {
             assert!(check_path(bad).is_err(), "{bad}");
         }
     }

@@ -139,4 +139,3 @@ fn compile(pattern: &str) -> (String, Vec<(String, ParamKind)>) {
         .collect();
     (segments.join("/"), params)
 }
-

@@ -58,7 +58,7 @@ pub enum SnapshotError {
     Routes(#[from] RouteCollision),
     /// A typed import is not satisfied.
     #[error(transparent)]
-    Contract(#[from] Breach),
+    Contract(#[from] Box<Breach>),
 }
 
 impl Snapshot {

@@ -59,8 +59,7 @@ impl Runtime {
         let mut config = Config::new();
         let mut cache_config = CacheConfig::new();
         cache_config.with_directory(&cache);
-        let cache =
-            Cache::new(cache_config).map_err(|source| RuntimeError::Cache { folder: cache, source })?;
+        let cache = Cache::new(cache_config).map_err(|source| RuntimeError::Cache { folder: cache, source })?;
         config
             .cache(Some(cache))
             .epoch_interruption(true)

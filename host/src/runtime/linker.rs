@@ -12,9 +12,9 @@ use wasmtime::component::{InstancePre, Linker};
 use super::peers::trampoline;
 use super::state::{HostState, Resources};
 use super::{Compiled, Runtime};
+use crate::bindings::PlatformIndices;
 use crate::bindings::bootstrap::WithBootstrapIndices;
 use crate::bindings::worker::WithWorkerIndices;
-use crate::bindings::PlatformIndices;
 use crate::capabilities::{log, passwords, sql, tokens};
 use crate::db::Database;
 use crate::names::ComponentDigest;
@@ -201,10 +201,17 @@ mod tests {
     #[test]
     fn only_what_was_granted_is_admitted() {
         let grants = GrantSet::new(&["sql".to_owned(), "provesi:products/catalog".to_owned()]);
-        for good in ["provesi:platform/sql@0.1.0", "provesi:platform/log@0.1.0", "provesi:products/catalog@0.1.7", "wasi:cli/environment@0.2.6"] {
+        for good in [
+            "provesi:platform/sql@0.1.0",
+            "provesi:platform/log@0.1.0",
+            "provesi:products/catalog@0.1.7",
+            "wasi:cli/environment@0.2.6",
+        ] {
             assert!(grants.admit(good).is_ok(), "{good}");
         }
-        for bad in ["provesi:platform/tokens@0.1.0", "provesi:auth/directory@0.1.0", "provesi:platform/nothing@0.1.0", "x"] {
+        for bad in
+            ["provesi:platform/tokens@0.1.0", "provesi:auth/directory@0.1.0", "provesi:platform/nothing@0.1.0", "x"]
+        {
             assert!(grants.admit(bad).is_err(), "{bad}");
         }
     }

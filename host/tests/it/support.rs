@@ -11,6 +11,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub(crate) use self::postgres::Postgres;
 
@@ -27,7 +28,7 @@ pub(crate) enum Backend {
 macro_rules! on_both_databases {
     ($(async fn $name:ident($app:ident) $body:block)*) => {
         $(mod $name {
-            #[allow(unused_imports, reason = "not every test needs all that its file imports")]
+            #[allow(unused_imports, clippy::allow_attributes, reason = "not every test needs all that its file imports")]
             use super::*;
 
             async fn run(backend: $crate::support::Backend) {
@@ -93,7 +94,7 @@ impl TestApp {
         let app = App::start(&config, options).await.expect("the host starts");
         let base = format!("http://{}", app.address().expect("an address"));
         let stop = CancellationToken::new();
-        let running = tokio::spawn(app.run(stop.clone()));
+        let running = TaskTracker::new().spawn(app.run(stop.clone()));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         Some(Self { base, client, stop, running, folder, postgres })
     }

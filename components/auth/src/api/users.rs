@@ -3,8 +3,8 @@
 use provesi_sdk::list::{self, List};
 use provesi_sdk::sql::{self, Connection, Database};
 use provesi_sdk::{
-    Email, Error, FieldErrors, Patch, Request, Response, Result, Secret, Text, Timestamp, clock, idempotency, input, params,
-    passwords, row, tokens,
+    Email, Error, FieldErrors, Patch, Request, Response, Result, Secret, Text, Timestamp, clock, idempotency, input,
+    params, passwords, row, tokens,
 };
 use schemars::JsonSchema;
 use serde::Serialize;

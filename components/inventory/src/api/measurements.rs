@@ -56,7 +56,12 @@ pub(crate) fn create(request: &Request) -> Result<Response> {
     let now = clock::now();
     idempotency::once(request, |tx| {
         let params = params![
-            &*new.variable_name, new.value, &*new.unit, now, new.place.0, new.product_id.map(|id| id.0),
+            &*new.variable_name,
+            new.value,
+            &*new.unit,
+            now,
+            new.place.0,
+            new.product_id.map(|id| id.0),
             new.product_name.as_deref(),
         ];
         let (id,) = tx.first::<(i64,)>(INSERT, params).map_err(no_place)?.expect("RETURNING answers the new row");

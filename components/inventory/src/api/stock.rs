@@ -77,9 +77,8 @@ pub(crate) fn restock(request: &Request) -> Result<Response> {
     let product = peers::product(request.path("product_name"))?;
     idempotency::once(request, |tx| {
         let find = "SELECT id FROM warehouses WHERE name = $1";
-        let (warehouse,) = tx
-            .first::<(i64,)>(find, params![&warehouse])?
-            .ok_or_else(|| Error::not_found("Bodega no encontrada"))?;
+        let (warehouse,) =
+            tx.first::<(i64,)>(find, params![&warehouse])?.ok_or_else(|| Error::not_found("Bodega no encontrada"))?;
         if units > 0 {
             add(tx, &product, warehouse, units)?;
         } else {
@@ -95,7 +94,10 @@ pub(crate) fn restock(request: &Request) -> Result<Response> {
 /// Checks the body in the contract's order: units, zero, warehouse.
 fn parse(request: &Request) -> Result<(i64, String)> {
     let object: JsonObject = provesi_sdk::json_object(request.body())?;
-    let units = object.get("units").and_then(serde_json::Value::as_i64).filter(|units| (-MAX_UNITS..=MAX_UNITS).contains(units));
+    let units = object
+        .get("units")
+        .and_then(serde_json::Value::as_i64)
+        .filter(|units| (-MAX_UNITS..=MAX_UNITS).contains(units));
     let units = units.ok_or_else(|| Error::bad_request("La cantidad debe ser un número entero"))?;
     if units == 0 {
         return Err(Error::bad_request("La cantidad no puede ser cero"));

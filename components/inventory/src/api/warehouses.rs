@@ -108,8 +108,15 @@ pub(crate) fn create(request: &Request) -> Result<Response> {
     let now = clock::now();
     idempotency::once(request, |tx| {
         let params = params![
-            &*new.name, new.latitude, new.longitude, new.address.as_deref(), new.phone.as_deref(),
-            new.capacity.map_or(50_000, |units| units.0), new.is_active.unwrap_or(true), now, now,
+            &*new.name,
+            new.latitude,
+            new.longitude,
+            new.address.as_deref(),
+            new.phone.as_deref(),
+            new.capacity.map_or(50_000, |units| units.0),
+            new.is_active.unwrap_or(true),
+            now,
+            now,
         ];
         let (id,) = tx.first::<(i64,)>(INSERT, params).map_err(taken)?.expect("RETURNING answers the new row");
         show(tx, id, 201)
@@ -128,9 +135,15 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
         let found = tx.first::<(Option<String>, Option<String>)>(FIND, params![id])?;
         let (address, phone) = found.ok_or_else(not_found)?;
         let params = params![
-            patch.name.as_deref(), patch.latitude, patch.longitude,
-            patch.address.clone().map(String::from).apply(address), patch.phone.clone().map(String::from).apply(phone),
-            patch.capacity.map(|units| units.0), patch.is_active, clock::now(), id,
+            patch.name.as_deref(),
+            patch.latitude,
+            patch.longitude,
+            patch.address.clone().map(String::from).apply(address),
+            patch.phone.clone().map(String::from).apply(phone),
+            patch.capacity.map(|units| units.0),
+            patch.is_active,
+            clock::now(),
+            id,
         ];
         tx.execute(UPDATE, params).map_err(taken)?;
         show(tx, id, 200)

@@ -193,7 +193,9 @@ fn customer_of(request: &Request, payload: &Payload) -> Result<Option<i64>> {
 fn parse(object: &JsonObject) -> Result<Payload> {
     let number = |name: &str| {
         let value = object.get(name).filter(|value| !value.is_boolean());
-        value.and_then(|value| f64::from_value(value).ok()).ok_or_else(|| invalid(&format!("{name} debe ser un número")))
+        value
+            .and_then(|value| f64::from_value(value).ok())
+            .ok_or_else(|| invalid(&format!("{name} debe ser un número")))
     };
     let units = object.get("units").and_then(serde_json::Value::as_i64);
     let units = units.ok_or_else(|| invalid("units debe ser un número entero"))?;

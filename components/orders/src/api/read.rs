@@ -115,11 +115,7 @@ pub(crate) fn get(request: &Request) -> Result<Response> {
 }
 
 /// Reads an order, of a customer if one is given, and answers with it.
-pub(crate) fn show(
-    id: i64,
-    customer: Option<i64>,
-    answer: impl FnOnce(Order<'_>) -> Response,
-) -> Result<Response> {
+pub(crate) fn show(id: i64, customer: Option<i64>, answer: impl FnOnce(Order<'_>) -> Response) -> Result<Response> {
     let rows = Database.query(&format!("{SELECT} WHERE id = $1"), params![id])?;
     let row = rows.read::<OrderRow>().next().filter(|row| customer.is_none() || row.customer_id == customer);
     Ok(answer(row.ok_or_else(not_found)?.into()))

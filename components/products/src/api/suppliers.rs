@@ -87,9 +87,19 @@ pub(crate) fn create(request: &Request) -> Result<Response> {
     let email: String = new.email.into();
     idempotency::once(request, |tx| {
         let params = params![
-            &*new.name, &*new.nit, &email, &*new.phone, &*new.address, &*new.city, &*new.contact_person,
-            new.is_active.unwrap_or(true), new.credit_days.map_or(30, |days| days.0),
-            new.rating.map_or(0, |rating| rating.0), new.notes.as_deref(), now, now,
+            &*new.name,
+            &*new.nit,
+            &email,
+            &*new.phone,
+            &*new.address,
+            &*new.city,
+            &*new.contact_person,
+            new.is_active.unwrap_or(true),
+            new.credit_days.map_or(30, |days| days.0),
+            new.rating.map_or(0, |rating| rating.0),
+            new.notes.as_deref(),
+            now,
+            now,
         ];
         let (id,) = tx.first::<(i64,)>(INSERT, params).map_err(taken)?.expect("RETURNING answers the new row");
         show(tx, id, 201)
@@ -108,9 +118,18 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
     let email: Option<String> = patch.email.map(Into::into);
     sql::transaction(|tx| {
         let params = params![
-            patch.name.as_deref(), patch.nit.as_deref(), email.as_deref(), patch.phone.as_deref(),
-            patch.address.as_deref(), patch.city.as_deref(), patch.contact_person.as_deref(), patch.is_active,
-            patch.credit_days.map(|days| days.0), patch.rating.map(|rating| rating.0), clock::now(), id,
+            patch.name.as_deref(),
+            patch.nit.as_deref(),
+            email.as_deref(),
+            patch.phone.as_deref(),
+            patch.address.as_deref(),
+            patch.city.as_deref(),
+            patch.contact_person.as_deref(),
+            patch.is_active,
+            patch.credit_days.map(|days| days.0),
+            patch.rating.map(|rating| rating.0),
+            clock::now(),
+            id,
         ];
         if tx.execute(UPDATE, params).map_err(taken)? == 0 {
             return Err(not_found());

@@ -57,7 +57,8 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
     let id = request.path_id("id").ok_or_else(not_found)?;
     let patch: VariablePatch = request.json()?;
     sql::transaction(|tx| {
-        let current = tx.first::<(String, Option<i64>)>("SELECT name, product_id FROM variables WHERE id = $1", params![id])?;
+        let current =
+            tx.first::<(String, Option<i64>)>("SELECT name, product_id FROM variables WHERE id = $1", params![id])?;
         let (name, product) = current.ok_or_else(not_found)?;
         let name = patch.name.as_deref().unwrap_or(&name);
         let product = patch.product.clone().map(|id| id.0).apply(product);

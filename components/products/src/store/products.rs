@@ -28,9 +28,20 @@ pub(crate) fn insert(tx: &impl Connection, new: &Fields, now: Timestamp) -> Resu
         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
     let search = domain::search_text(&new.name, new.sku.as_deref(), new.description.as_deref());
     let params = params![
-        &new.name, new.description.as_deref(), new.sku.as_deref(), new.supplier_id, new.unit_price_cents,
-        new.cost_price_cents, new.category.as_deref(), new.min_stock, new.max_stock, new.is_active,
-        new.requires_special_handling, search, now, now,
+        &new.name,
+        new.description.as_deref(),
+        new.sku.as_deref(),
+        new.supplier_id,
+        new.unit_price_cents,
+        new.cost_price_cents,
+        new.category.as_deref(),
+        new.min_stock,
+        new.max_stock,
+        new.is_active,
+        new.requires_special_handling,
+        search,
+        now,
+        now,
     ];
     Ok(tx.first::<(i64,)>(INSERT, params)?.expect("RETURNING answers the new row").0)
 }
@@ -47,9 +58,20 @@ pub(crate) fn update(tx: &impl Connection, id: i64, new: &Fields, now: Timestamp
         requires_special_handling = $11, search_text = $12, updated_at = $13 WHERE id = $14";
     let search = domain::search_text(&new.name, new.sku.as_deref(), new.description.as_deref());
     let params = params![
-        &new.name, new.description.as_deref(), new.sku.as_deref(), new.supplier_id, new.unit_price_cents,
-        new.cost_price_cents, new.category.as_deref(), new.min_stock, new.max_stock, new.is_active,
-        new.requires_special_handling, search, now, id,
+        &new.name,
+        new.description.as_deref(),
+        new.sku.as_deref(),
+        new.supplier_id,
+        new.unit_price_cents,
+        new.cost_price_cents,
+        new.category.as_deref(),
+        new.min_stock,
+        new.max_stock,
+        new.is_active,
+        new.requires_special_handling,
+        search,
+        now,
+        id,
     ];
     tx.execute(UPDATE, params)
 }

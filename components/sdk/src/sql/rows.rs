@@ -144,7 +144,7 @@ impl FromCell<'_> for i64 {
 }
 
 impl FromCell<'_> for f64 {
-    #[allow(clippy::cast_precision_loss, reason = "SQLite answers whole numbers of a REAL column as they are")]
+    #[expect(clippy::cast_precision_loss, reason = "SQLite answers whole numbers of a REAL column as they are")]
     fn from_cell(cell: Cell<'_>) -> Option<Self> {
         match cell {
             Cell::Real(value) => Some(value),
