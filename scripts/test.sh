@@ -2,14 +2,15 @@
 # Runs all tests and says how many ran on which database, and what was skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rm -f target/skipped-tests
+mkdir -p target
+: >target/skipped-tests
 log=target/test-output
 status=0
 # Two at a time: each test has a host of its own, and on PostgreSQL a server too.
 cargo test --locked --release --workspace --exclude 'fixture-*' --no-fail-fast -- --test-threads=2 2>&1 | tee "$log" || status=$?
 count() { grep -cE "$1" "$log" || true; }
 echo
-echo "on SQLite: $(count '::sqlite \.\.\. ok$') passed; on PostgreSQL: $(($(count '::postgres \.\.\. ok$') - $(wc -l <target/skipped-tests 2>/dev/null || echo 0))) passed"
+echo "on SQLite: $(count '::sqlite \.\.\. ok$') passed; on PostgreSQL: $(($(count '::postgres \.\.\. ok$') - $(wc -l <target/skipped-tests))) passed"
 if [ -s target/skipped-tests ]; then
     echo "skipped: $(wc -l <target/skipped-tests)"
     sed 's/^/  /' target/skipped-tests
