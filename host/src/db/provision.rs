@@ -60,7 +60,8 @@ impl Server {
 
     async fn make(&self, database: &str, role: &str, password: &str) -> sqlx::Result<()> {
         let mut connection = self.admin.acquire().await?;
-        // Another host may be making the same; the lock ends with this session at the latest.
+        // Another host may be making the same, which takes seconds; a host that hangs there must not hang this one.
+        sqlx::query("SET lock_timeout = '30s'").execute(&mut *connection).await?;
         sqlx::query("SELECT pg_advisory_lock(hashtext('provesi-provision'))").execute(&mut *connection).await?;
         let made = make_locked(&mut connection, database, role, password).await;
         sqlx::query("SELECT pg_advisory_unlock(hashtext('provesi-provision'))").execute(&mut *connection).await?;
