@@ -10,7 +10,10 @@ COPY --from=build /src/target/release/provesi /usr/local/bin/provesi
 COPY --from=build /src/provesi.toml /etc/provesi/provesi.toml
 COPY --from=build /src/target/components/*.wasm /etc/provesi/target/components/
 USER provesi
+# Where every command finds the configuration and the operators' token: docker compose exec provesi provesi status
+WORKDIR /etc/provesi
+ENV PROVESI_DATA=/var/lib/provesi
 VOLUME /var/lib/provesi
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD curl -fs http://localhost:8000/health/services/ || exit 1
-ENTRYPOINT ["provesi", "serve", "--config", "/etc/provesi/provesi.toml", "--data", "/var/lib/provesi"]
+ENTRYPOINT ["provesi", "serve"]

@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test components check audit smoke setup
+.PHONY: help run test soak components check audit smoke setup bench-deploys
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: components ## Sets up what is missing, builds, and serves the demo on :8000
 	@scripts/run.sh
@@ -12,6 +12,11 @@ test: ## Sets up what is missing, builds, and runs every test
 	@scripts/components.sh --fixtures
 	@scripts/test.sh
 
+soak: ## Kills a busy host a hundred times on each database and checks that no order is lost
+	@scripts/setup.sh --tests
+	@scripts/components.sh --fixtures
+	@scripts/soak.sh
+
 components: setup ## Builds the four services into target/components
 	@scripts/components.sh
 
@@ -20,10 +25,14 @@ check: ## What CI checks besides tests: format, lints, docs
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --workspace --document-private-items
 
+bench-deploys: setup ## Measures how long deploys take, and how much longer their neighbours do meanwhile
+	@scripts/components.sh --fixtures
+	cargo bench --locked -p provesi --bench deploys
+
 audit: ## Licences, bans and sources of the dependencies; advisories where they can be fetched
 	@scripts/audit.sh
 
-smoke: components ## Starts a host, logs in, orders, sees the stock fall
+smoke: components ## Starts a host, orders, sees the stock fall, deploys, rolls back
 	cargo build --locked --release
 	@scripts/smoke.sh
 

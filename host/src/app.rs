@@ -3,7 +3,9 @@
 //! Everything is checked before a port is bound: a configuration, a component or a database that is not fit stops
 //! the start, and nothing has been served.
 
+mod metrics;
 mod tasks;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,13 +15,17 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::tasks::Tasks;
+use crate::admin::{Admin, AdminToken};
 use crate::capabilities::passwords::Hasher;
-use crate::config::{Config, StorageUrl};
+use crate::config::{AccessMode, CanaryConfig, Config, StorageUrl};
 use crate::db::{Bounds, Storage};
 use crate::dispatch::Dispatch;
-use crate::gateway::{Gateway, Server};
+use crate::feed::Feed;
+use crate::gateway::Gateway;
 use crate::identity::{Identity, Keys, Revocations};
-use crate::registry::{Registry, Revision, Snapshot};
+use crate::listener::Server;
+use crate::registry::{Registry, ServiceTables};
 use crate::runtime::Runtime;
 
 /// What the command line says besides the configuration.
@@ -28,15 +34,21 @@ pub struct Options {
     pub data: PathBuf,
     /// Whether empty databases get demo data.
     pub demo: bool,
+    /// Whether a changed component file is deployed by itself.
+    pub watch: bool,
 }
 
 /// A host that is ready to serve.
 pub struct App {
-    server: Server,
+    public: Server,
+    operators: Server,
     gateway: Arc<Gateway>,
+    admin: Arc<Admin>,
     registry: Arc<Registry>,
-    dispatch: Arc<Dispatch>,
     identity: Arc<Identity>,
+    tasks: Arc<Tasks>,
+    canary: CanaryConfig,
+    watch: Option<watch::Watch>,
 }
 
 /// The host's own database needs little: a revocation is a few dozen bytes.
@@ -59,18 +71,30 @@ impl App {
         let cache = config.runtime.cache.clone().unwrap_or_else(|| data.join("cache"));
         let max_memory = usize::try_from(config.runtime.max_memory.as_u64())?;
         let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, cache)?);
-        let hasher = Hasher::new(config.identity.password_concurrency, config.identity.password_queue);
-        let registry = Arc::new(Registry::new(runtime, storage, Arc::clone(&identity), Arc::new(hasher)));
-        registry.seed(&config.services).await?;
-        let dispatch = Arc::new(Dispatch::new(config.runtime.max_instances, config.runtime.call_depth));
-        bootstrap(&dispatch, &registry.snapshot(), options.demo).await?;
-        let server = Server::bind(&config.gateway).await?;
-        if config.gateway.access == crate::config::AccessMode::Open {
+        let hasher = Arc::new(Hasher::new(config.identity.password_concurrency, config.identity.password_queue));
+        let feed = Arc::new(Feed::new());
+        let (file, told) = (config.file.clone(), Arc::clone(&feed));
+        let tables: ServiceTables = Box::new(move || Ok(Config::load(&file)?.services));
+        let registry = Registry::open(runtime, storage, Arc::clone(&identity), hasher, tables, told).await?;
+        let registry = Arc::new(registry);
+        registry.restore(&config.services).await?;
+        let dispatch =
+            Arc::new(Dispatch::new(config.runtime.max_instances, config.runtime.call_depth, Arc::clone(&feed)));
+        let tasks = Arc::new(Tasks::new(Arc::clone(&registry), Arc::clone(&dispatch), options.demo));
+        tasks.fill().await?;
+        let watch = options.watch.then(|| watch::Watch::start(&config.services)).transpose()?;
+        let token = AdminToken::load_or_create(&data)?;
+        let operators = Server::bind(&config.admin).await?;
+        let public = Server::bind(&config.gateway).await?;
+        if config.gateway.access == AccessMode::Open {
             tracing::warn!("gateway.access = \"open\": most routes are public, as in the old system");
         }
-        let gateway =
-            Gateway::new(&config.gateway, Arc::clone(&registry), Arc::clone(&dispatch), Arc::clone(&identity));
-        Ok(Self { server, gateway: Arc::new(gateway), registry, dispatch, identity })
+        let gateway = Arc::new(Gateway::new(&config.gateway, Arc::clone(&registry), dispatch, Arc::clone(&identity)));
+        let counted = Arc::clone(&registry);
+        let render = Arc::new(move || metrics::render(&counted));
+        let admin = Arc::new(Admin::new(Arc::clone(&registry), feed, token, &config.admin, render));
+        let canary = config.canary.clone();
+        Ok(Self { public, operators, gateway, admin, registry, identity, tasks, canary, watch })
     }
 
     /// Returns the address of the public listener.
@@ -78,21 +102,37 @@ impl App {
     /// # Errors
     /// When the system does not tell.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.server.address()
+        self.public.address()
+    }
+
+    /// Returns the address of the operators' listener.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        self.operators.address()
     }
 
     /// Serves until told to stop; returns when everything has ended.
     pub async fn run(self, stop: CancellationToken) {
         let background = TaskTracker::new();
-        let identity = Arc::clone(&self.identity);
-        let follow = stop.clone();
-        background.spawn(async move { identity.revocations().follow(follow).await });
-        tasks::spawn(&background, &self.registry, &self.dispatch, &stop);
-        match self.server.address() {
-            Ok(address) => tracing::info!(%address, "serving"),
-            Err(error) => tracing::warn!(%error, "serving on an address that the system does not tell"),
+        let (identity, until) = (Arc::clone(&self.identity), stop.clone());
+        background.spawn(async move { identity.revocations().follow(until).await });
+        let (registry, until) = (Arc::clone(&self.registry), stop.clone());
+        background.spawn(async move { registry.follow(until).await });
+        let (registry, canary, until) = (Arc::clone(&self.registry), self.canary, stop.clone());
+        background.spawn(async move { registry.watch_canaries(canary, until).await });
+        background.spawn(Arc::clone(&self.tasks).follow(background.clone(), stop.clone()));
+        if let Some(watch) = self.watch {
+            background.spawn(watch.follow(Arc::clone(&self.registry), stop.clone()));
         }
-        self.server.serve(self.gateway, stop).await;
+        match (self.public.address(), self.operators.address()) {
+            (Ok(address), Ok(admin)) => tracing::info!(%address, %admin, "serving"),
+            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "serving on unknown addresses"),
+        }
+        let operators = self.operators.serve(Arc::clone(&self.admin).router(stop.clone()), stop.clone());
+        futures::join!(self.public.serve(self.gateway.router(), stop.clone()), operators);
+        self.admin.drain().await;
         background.close();
         background.wait().await;
         self.registry.close().await;
@@ -113,36 +153,4 @@ async fn open_identity(config: &Config, storage: &Storage, data: &Path) -> anyho
     let database = storage.open("provesi_host", HOST_BOUNDS).await?;
     let revocations = Revocations::load(database).await?;
     Ok(Identity::new(&config.identity.issuer, keys, Arc::new(revocations)))
-}
-
-/// Lets services fill empty databases: exporters before those that import them, circles in the order of names.
-async fn bootstrap(dispatch: &Arc<Dispatch>, snapshot: &Arc<Snapshot>, demo: bool) -> anyhow::Result<()> {
-    let mut left: Vec<&Arc<Revision>> = snapshot.services().collect();
-    while !left.is_empty() {
-        let ready = left.iter().position(|revision| !imports_any(snapshot, revision, &left)).unwrap_or(0);
-        let revision = left.remove(ready);
-        let name = &revision.service;
-        let lines = dispatch
-            .bootstrap(snapshot, revision, demo)
-            .await?
-            .map_err(|reason| anyhow::anyhow!(reason))
-            .with_context(|| format!("service {name} cannot fill its database"))?;
-        for line in lines {
-            announce(name.as_str(), &line);
-        }
-    }
-    Ok(())
-}
-
-fn imports_any(snapshot: &Snapshot, revision: &Revision, others: &[&Arc<Revision>]) -> bool {
-    revision.linked.compiled().imports().keys().any(|import| {
-        let exporter = snapshot.exporter(import).map(|(exporter, _)| &exporter.service);
-        others.iter().any(|other| other.service != revision.service && Some(&other.service) == exporter)
-    })
-}
-
-/// Shows a line to the operator, not to the log: it may be a first password.
-#[expect(clippy::print_stdout, reason = "the operator reads it once, on the terminal")]
-fn announce(service: &str, line: &str) {
-    println!("{service}: {line}");
 }

@@ -3,10 +3,11 @@
 //! Every key can be overridden by `PROVESI_SECTION__KEY` (a `-` in a key is a `_` there). An error names the
 //! file or variable, the key, the value and what is allowed. Nothing else in the host reads the environment.
 
+mod admin;
+mod gateway;
 mod limits;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
+pub use self::admin::{AdminConfig, CanaryConfig};
+pub use self::gateway::{AccessMode, GatewayConfig, Sticky};
 pub use self::limits::Limits;
 use crate::names::ServiceName;
 
@@ -25,6 +28,12 @@ pub struct Config {
     /// The public listener.
     #[serde(default)]
     pub gateway: GatewayConfig,
+    /// The operators' listener.
+    #[serde(default)]
+    pub admin: AdminConfig,
+    /// When a canary loses its traffic.
+    #[serde(default)]
+    pub canary: CanaryConfig,
     /// Where data is kept.
     #[serde(default)]
     pub storage: StorageConfig,
@@ -40,59 +49,9 @@ pub struct Config {
     /// The services, by name.
     #[serde(default)]
     pub services: BTreeMap<ServiceName, ServiceConfig>,
-}
-
-/// The public listener.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct GatewayConfig {
-    /// Address and port. Default `0.0.0.0:8000`.
-    pub listen: SocketAddr,
-    /// Whether routes are protected. Default `enforced`.
-    pub access: AccessMode,
-    /// Largest request body. Default 1 MiB: the largest of the contract are a few kB.
-    pub max_body: ByteSize,
-    /// Largest request head. Default 32 KiB.
-    pub max_head: ByteSize,
-    /// Time a client has for sending the head. Default 10 s.
-    #[serde(with = "humantime_serde")]
-    pub head_timeout: Duration,
-    /// Time a client has for sending the body. Default 30 s.
-    #[serde(with = "humantime_serde")]
-    pub body_timeout: Duration,
-    /// Connections served at once; further ones wait in the kernel's backlog. Default 4096.
-    pub max_connections: usize,
-    /// Time that running requests have after SIGTERM. Default 20 s.
-    #[serde(with = "humantime_serde")]
-    pub drain: Duration,
-    /// Whether TLS ends in front of the gateway, which makes cookies `Secure`. Default false.
-    pub behind_tls: bool,
-}
-
-impl Default for GatewayConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 8000)),
-            access: AccessMode::Enforced,
-            max_body: ByteSize::mib(1),
-            max_head: ByteSize::kib(32),
-            head_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            max_connections: 4096,
-            drain: Duration::from_secs(20),
-            behind_tls: false,
-        }
-    }
-}
-
-/// Whether routes are protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AccessMode {
-    /// Each route admits whom it names.
-    Enforced,
-    /// Routes that say so are public, for clients of the old system.
-    Open,
+    /// The file that all of this was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 /// Where data is kept.
@@ -252,6 +211,7 @@ impl Config {
             .map(|key| key.as_str().to_lowercase().replace("__", ".").replace('_', "-").into());
         let figment = Figment::from(Toml::file_exact(path)).merge(environment);
         let mut config: Self = figment.extract().map_err(Box::new)?;
+        config.file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().unwrap_or(Path::new(""));
         for service in config.services.values_mut() {
             service.component = folder.join(&service.component);
@@ -261,6 +221,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        self.canary.check()?;
         for (name, service) in &self.services {
             let memory = service.limits.memory;
             if memory > self.runtime.max_memory {

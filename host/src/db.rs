@@ -47,7 +47,7 @@ pub enum OpenError {
 }
 
 /// How many bytes and connections a database may use for its owner.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Connections, and so transactions, at once.
     pub connections: u32,

@@ -18,8 +18,9 @@ use self::lane::{Lane, Permit, Pool};
 pub use self::response::Answer;
 use crate::bindings::exports::provesi::platform::service::Request;
 use crate::fault::{CallError, GuestFault};
+use crate::feed::{Event, Feed, Kind};
 use crate::names::{RequestId, ServiceName};
-use crate::registry::{Revision, Snapshot, Task};
+use crate::registry::{Live, Outcome, Revision, Snapshot, Task, Ticket};
 use crate::runtime::{Failure, Invocation, PeerCall, PeerCaller, PeerFuture};
 
 /// Runs invocations, each within its service's limits.
@@ -27,21 +28,32 @@ pub struct Dispatch {
     pool: Pool,
     call_depth: u8,
     lanes: RwLock<HashMap<ServiceName, Arc<Lane>>>,
+    feed: Arc<Feed>,
 }
 
-/// What one request sees of the services.
+/// What one request sees of the services: one snapshot, and in it one revision of each service.
+#[derive(Clone)]
+pub struct View {
+    /// The routing state.
+    pub snapshot: Arc<Snapshot>,
+    /// Draws the revisions.
+    pub ticket: Ticket,
+    /// The revision that the request came in by; its service is this one wherever the request meets it.
+    pub entry: Arc<Revision>,
+}
+
 struct Scope {
     dispatch: Arc<Dispatch>,
-    snapshot: Arc<Snapshot>,
+    view: View,
 }
 
 impl Dispatch {
     /// Runs at most a number of instances at once, and typed calls up to a depth.
-    pub fn new(max_instances: u32, call_depth: u8) -> Self {
-        Self { pool: Pool::new(max_instances), call_depth, lanes: RwLock::default() }
+    pub fn new(max_instances: u32, call_depth: u8, feed: Arc<Feed>) -> Self {
+        Self { pool: Pool::new(max_instances), call_depth, lanes: RwLock::default(), feed }
     }
 
-    /// Answers a request with one of the snapshot's revisions.
+    /// Answers a request with the revision that it came in by.
     ///
     /// # Errors
     /// When there is no answer; whose fault it is, the error says.
@@ -50,64 +62,57 @@ impl Dispatch {
     /// Dropping the future ends the guest and rolls its transactions back.
     pub async fn handle(
         self: &Arc<Self>,
-        snapshot: &Arc<Snapshot>,
-        revision: &Arc<Revision>,
+        view: View,
         request_id: RequestId,
         request: &Request,
     ) -> Result<Answer, CallError> {
-        let deadline = Instant::now() + revision.limits.deadline;
-        let invocation = self.invocation(snapshot, request_id.clone(), deadline, 0);
-        let _permit = self.permit(revision, deadline, 0).await?;
+        let revision = Arc::clone(&view.entry);
+        let started = Instant::now();
+        let deadline = started + revision.limits.deadline;
+        let invocation = self.invocation(view, request_id.clone(), deadline);
+        let _permit = self.permit(&revision, deadline, 0).await?;
         let outcome = revision.linked.handle(invocation, request).await;
         let answer =
             outcome.and_then(|response| Answer::check(response, revision.limits.response).map_err(Failure::Guest));
-        answer.map_err(|failure| self::failed(revision, &request_id, failure))
+        let kind = match &answer {
+            Ok(answer) if answer.status.is_server_error() => Outcome::Failed,
+            Ok(_) => Outcome::Answered,
+            Err(_) => Outcome::Fault,
+        };
+        revision.stats.record(kind, started.elapsed());
+        answer.map_err(|failure| self.failed(&revision, &request_id, failure))
     }
 
     /// Lets a service fill its empty database; returns lines for the operator.
     ///
     /// # Errors
     /// When the service fails; the inner error is its own word.
-    pub async fn bootstrap(
-        self: &Arc<Self>,
-        snapshot: &Arc<Snapshot>,
-        revision: &Arc<Revision>,
-        demo: bool,
-    ) -> Result<Result<Vec<String>, String>, CallError> {
+    pub async fn bootstrap(self: &Arc<Self>, view: View, demo: bool) -> Result<Result<Vec<String>, String>, CallError> {
+        let revision = Arc::clone(&view.entry);
         let request_id = RequestId::generate();
         let deadline = Instant::now() + revision.limits.deadline;
-        let invocation = self.invocation(snapshot, request_id.clone(), deadline, 0);
+        let invocation = self.invocation(view, request_id.clone(), deadline);
         let outcome = revision.linked.bootstrap(invocation, demo).await;
-        outcome.map_err(|failure| self::failed(revision, &request_id, failure))
+        outcome.map_err(|failure| self.failed(&revision, &request_id, failure))
     }
 
     /// Runs one of a service's tasks once.
     ///
     /// # Errors
     /// When the service fails; the inner error is its own word.
-    pub async fn run_task(
-        self: &Arc<Self>,
-        snapshot: &Arc<Snapshot>,
-        revision: &Arc<Revision>,
-        task: &Task,
-    ) -> Result<Result<(), String>, CallError> {
+    pub async fn run_task(self: &Arc<Self>, view: View, task: &Task) -> Result<Result<(), String>, CallError> {
+        let revision = Arc::clone(&view.entry);
         let request_id = RequestId::generate();
         let deadline = Instant::now() + task.deadline;
-        let invocation = self.invocation(snapshot, request_id.clone(), deadline, 0);
-        let _permit = self.permit(revision, deadline, 0).await?;
+        let invocation = self.invocation(view, request_id.clone(), deadline);
+        let _permit = self.permit(&revision, deadline, 0).await?;
         let outcome = revision.linked.run_task(invocation, &task.name).await;
-        outcome.map_err(|failure| self::failed(revision, &request_id, failure))
+        outcome.map_err(|failure| self.failed(&revision, &request_id, failure))
     }
 
-    fn invocation(
-        self: &Arc<Self>,
-        snapshot: &Arc<Snapshot>,
-        request_id: RequestId,
-        deadline: Instant,
-        depth: u8,
-    ) -> Invocation {
-        let peers = Arc::new(Scope { dispatch: Arc::clone(self), snapshot: Arc::clone(snapshot) });
-        Invocation { request_id, deadline, depth, peers }
+    fn invocation(self: &Arc<Self>, view: View, request_id: RequestId, deadline: Instant) -> Invocation {
+        let peers = Arc::new(Scope { dispatch: Arc::clone(self), view });
+        Invocation { request_id, deadline, depth: 0, peers }
     }
 
     async fn permit(&self, revision: &Revision, deadline: Instant, depth: u8) -> Result<Permit, CallError> {
@@ -117,54 +122,88 @@ impl Dispatch {
     /// A lane belongs to the service, not to a revision: both sides of a swap share its bounds.
     fn lane(&self, revision: &Revision) -> Arc<Lane> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = lanes.get(&revision.service) {
+        let outdated = |lane: &Lane| lane.is_outdated(revision.number, &revision.limits);
+        if let Some(lane) = lanes.get(&revision.service).filter(|lane| !outdated(lane)) {
             return Arc::clone(lane);
         }
         drop(lanes);
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
-        let lane = || Arc::new(Lane::new(revision.service.clone(), &revision.limits));
-        Arc::clone(lanes.entry(revision.service.clone()).or_insert_with(lane))
+        let new = || Arc::new(Lane::new(revision.service.clone(), revision.number, &revision.limits));
+        let lane = lanes.entry(revision.service.clone()).or_insert_with(new);
+        if outdated(lane) {
+            // What runs on the old one gives its permits back there.
+            *lane = new();
+        }
+        Arc::clone(lane)
     }
 
     async fn call_peer(self: Arc<Self>, peers: Arc<Scope>, call: PeerCall) -> Result<Vec<Val>, CallError> {
         let missing = || CallError::NoExporter { interface: format!("{}#{}", call.interface, call.function) };
-        let (revision, exported_as) = peers.snapshot.exporter(&call.interface).ok_or_else(missing)?;
+        let live = peers.view.snapshot.exporter(&call.track).ok_or_else(missing)?;
+        let revision = peers.view.revision(live);
+        let exported_as = revision.linked.compiled().exported_as(&call.track).ok_or_else(missing)?;
         if call.depth > self.call_depth {
             let failure = Failure::Guest(GuestFault::Depth(self.call_depth));
-            return Err(self::failed(revision, &call.request_id, failure));
+            return Err(self.failed(revision, &call.request_id, failure));
         }
-        let deadline = call.deadline.min(Instant::now() + revision.limits.deadline);
+        let started = Instant::now();
+        let deadline = call.deadline.min(started + revision.limits.deadline);
         let _permit = self.permit(revision, deadline, call.depth).await?;
         let request_id = call.request_id.clone();
         let invocation = Invocation { request_id, deadline, depth: call.depth, peers: Arc::clone(&peers) as _ };
         let outcome = revision.linked.call_typed(invocation, exported_as, &call.function, &call.params).await;
         let outcome = outcome.ok_or_else(missing)?;
-        outcome.map_err(|failure| self::failed(revision, &call.request_id, failure))
+        revision.stats.record(if outcome.is_ok() { Outcome::Answered } else { Outcome::Fault }, started.elapsed());
+        outcome.map_err(|failure| self.failed(revision, &call.request_id, failure))
+    }
+
+    /// Names a failure, and tells of it the only time.
+    fn failed(&self, revision: &Revision, request_id: &RequestId, failure: Failure) -> CallError {
+        let (service, digest) = (revision.service.clone(), revision.digest());
+        match failure {
+            Failure::Guest(fault) => {
+                tracing::warn!(
+                    service.name = %service, revision.number = %revision.number, revision.digest = %digest,
+                    request.id = %request_id, %fault, "guest fault"
+                );
+                self.feed.publish(Event {
+                    revision: Some(revision.number.0),
+                    digest: Some(digest.to_string()),
+                    detail: Some(first_line(&fault.to_string())),
+                    ..Event::new(Kind::Fault, service.as_str())
+                });
+                CallError::Guest { service, digest, fault }
+            }
+            Failure::Host(error) => {
+                tracing::error!(
+                    service.name = %service, request.id = %request_id, error = format!("{error:#}"), "host fault"
+                );
+                CallError::Host(error)
+            }
+        }
+    }
+}
+
+/// The rest is the guest's backtrace, which the log has.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+impl View {
+    /// Makes the view of something that begins in a service by itself.
+    pub fn into(snapshot: &Arc<Snapshot>, live: &Live) -> Self {
+        let ticket = Ticket::draw();
+        Self { snapshot: Arc::clone(snapshot), ticket, entry: Arc::clone(live.pick(ticket)) }
+    }
+
+    /// Returns the revision of a service that this request sees.
+    fn revision<'v>(&'v self, live: &'v Live) -> &'v Arc<Revision> {
+        if live.newest().service == self.entry.service { &self.entry } else { live.pick(self.ticket) }
     }
 }
 
 impl PeerCaller for Scope {
     fn call(self: Arc<Self>, call: PeerCall) -> PeerFuture<'static> {
         Box::pin(Arc::clone(&self.dispatch).call_peer(self, call))
-    }
-}
-
-/// Names a failure and logs it, the only time.
-fn failed(revision: &Revision, request_id: &RequestId, failure: Failure) -> CallError {
-    let (service, digest) = (revision.service.clone(), revision.digest());
-    match failure {
-        Failure::Guest(fault) => {
-            tracing::warn!(
-                service.name = %service, revision.number = %revision.number, revision.digest = %digest,
-                request.id = %request_id, %fault, "guest fault"
-            );
-            CallError::Guest { service, digest, fault }
-        }
-        Failure::Host(error) => {
-            tracing::error!(
-                service.name = %service, request.id = %request_id, error = format!("{error:#}"), "host fault"
-            );
-            CallError::Host(error)
-        }
     }
 }

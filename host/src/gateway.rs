@@ -9,9 +9,7 @@ mod access;
 mod error;
 mod health;
 mod request;
-mod server;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,14 +21,15 @@ use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 
 use self::error::ApiError;
-pub use self::server::{Server, ServerError};
-use crate::config::{AccessMode, GatewayConfig};
-use crate::dispatch::{Answer, Dispatch};
+use crate::config::{AccessMode, GatewayConfig, Sticky};
+use crate::dispatch::{Answer, Dispatch, View};
 use crate::identity::Identity;
+use crate::listener::{Bounds, Peer};
 use crate::names::RequestId;
-use crate::registry::{MatchedRoute, Method, Registry, RouteMatch, Snapshot};
+use crate::registry::{MatchedRoute, Method, Registry, RouteMatch, Snapshot, Ticket};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static X_PROVESI_REVISION: HeaderName = HeaderName::from_static("x-provesi-revision");
 
 /// What every request needs.
 pub struct Gateway {
@@ -41,11 +40,22 @@ pub struct Gateway {
     behind_tls: bool,
     max_body: usize,
     body_timeout: Duration,
+    revision_header: bool,
+    sticky: Sticky,
 }
 
-/// The client's address, put on each request by the server.
-#[derive(Clone, Copy)]
-struct Peer(SocketAddr);
+impl From<&GatewayConfig> for Bounds {
+    fn from(config: &GatewayConfig) -> Self {
+        Self {
+            key: "gateway.listen",
+            address: config.listen,
+            max_head: usize::try_from(config.max_head.as_u64()).unwrap_or(usize::MAX),
+            head_timeout: config.head_timeout,
+            max_connections: config.max_connections,
+            drain: config.drain,
+        }
+    }
+}
 
 impl Gateway {
     /// Serves what a registry holds.
@@ -63,11 +73,13 @@ impl Gateway {
             behind_tls: config.behind_tls,
             max_body: usize::try_from(config.max_body.as_u64()).unwrap_or(usize::MAX),
             body_timeout: config.body_timeout,
+            revision_header: config.revision_header,
+            sticky: config.sticky.clone(),
         }
     }
 
     /// Makes the routes of the listener.
-    fn router(self: Arc<Self>) -> Router {
+    pub fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/health/", get(health::gateway))
             .route("/health/services/", get(health::services))
@@ -135,8 +147,9 @@ async fn service(
     if !path.ends_with('/') {
         return with_slash(&snapshot, &request, &path);
     }
+    let ticket = gateway.ticket(&request);
     let found = match method {
-        Some(method) => snapshot.routes().find(method, &path),
+        Some(method) => snapshot.routes().find(method, &path, ticket),
         None => match snapshot.routes().methods(&path) {
             none if none.is_empty() => RouteMatch::NotFound,
             methods => RouteMatch::OtherMethods(methods),
@@ -153,10 +166,16 @@ async fn service(
         operation: matched.revision.description.routes[matched.index].operation.clone(),
         revision: matched.revision.number.0,
     };
-    let mut response = match gateway.answer(&snapshot, matched, id, request).await {
+    let view = View { snapshot: Arc::clone(&snapshot), ticket, entry: Arc::clone(matched.revision) };
+    let mut response = match gateway.answer(view, matched, id, request).await {
         Ok(answer) => gateway.send(answer),
         Err(error) => axum::response::IntoResponse::into_response(error),
     };
+    if gateway.revision_header {
+        let value = HeaderValue::from_str(&format!("{}@{}", by.service, by.revision));
+        let value = value.expect("a service's name and a number have only letters, digits and '-@'");
+        response.headers_mut().insert(X_PROVESI_REVISION.clone(), value);
+    }
     response.extensions_mut().insert(by);
     Ok(response)
 }
@@ -164,7 +183,7 @@ async fn service(
 impl Gateway {
     async fn answer(
         &self,
-        snapshot: &Arc<Snapshot>,
+        view: View,
         matched: MatchedRoute<'_>,
         id: RequestId,
         request: Request<Body>,
@@ -173,9 +192,20 @@ impl Gateway {
         let (head, body) = request.into_parts();
         let caller = access::admit(route, &head, &self.identity, self.access)?;
         let body = request::read_body(&head, body, route, self.max_body, self.body_timeout).await?;
-        let revision = matched.revision;
         let request = request::build(route, &head, matched.params, caller, &id, body)?;
-        Ok(self.dispatch.handle(snapshot, revision, id, &request).await?)
+        Ok(self.dispatch.handle(view, id, &request).await?)
+    }
+
+    /// Draws the ticket by which a request meets its revisions.
+    fn ticket(&self, request: &Request<Body>) -> Ticket {
+        let text = match &self.sticky {
+            Sticky::Request => None,
+            Sticky::Caller => access::caller_key(request, &self.identity),
+            Sticky::Header(name) => {
+                request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            }
+        };
+        text.map_or_else(Ticket::draw, |text| Ticket::of(&text))
     }
 
     fn send(&self, answer: Answer) -> Response<Body> {

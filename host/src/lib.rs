@@ -4,15 +4,19 @@
 //! gateway, other services through typed interfaces. Which room may know which other is in `ARCHITECTURE.md` and
 //! kept by `tests/it/architecture.rs`.
 
+pub mod admin;
 pub mod app;
 pub mod bindings;
 pub mod capabilities;
+pub mod cli;
 pub mod config;
 pub mod db;
 pub mod dispatch;
 pub mod fault;
+pub mod feed;
 pub mod gateway;
 pub mod identity;
+pub mod listener;
 pub mod names;
 pub mod registry;
 pub mod runtime;

@@ -1,13 +1,21 @@
 //! The command line of `provesi`.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use provesi::app::{App, Options};
-use provesi::config::Config;
-use provesi::{shutdown, telemetry};
+use provesi::config::{Config, ConfigError};
+use provesi::{cli, shutdown, telemetry};
+
+/// The configuration that is read if none is named.
+const CONFIG: &str = "provesi.toml";
+
+/// A request makes a few hundred small allocations, on threads that hand them to each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An API gateway that is also a WebAssembly component host.
 #[derive(Parser)]
@@ -21,12 +29,14 @@ struct Cli {
 enum Command {
     /// Serves the configured services until SIGTERM or Ctrl-C.
     Serve(Serve),
+    #[command(flatten)]
+    Operate(cli::Command),
 }
 
 #[derive(clap::Args)]
 struct Serve {
     /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "provesi.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
     /// Where keys, databases and compiled code are kept.
     #[arg(long, value_name = "DIR", env = "PROVESI_DATA", default_value = "data")]
@@ -34,10 +44,16 @@ struct Serve {
     /// Fills empty databases with demo data.
     #[arg(long)]
     demo: bool,
+    /// Deploys a service again when the file of its component changes.
+    #[arg(long)]
+    watch: bool,
 }
 
 fn main() -> ExitCode {
-    let Command::Serve(serve) = Cli::parse().command;
+    let serve = match Cli::parse().command {
+        Command::Serve(serve) => serve,
+        Command::Operate(command) => return cli::run(&command, admin_listen),
+    };
     match run(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,10 +71,21 @@ fn run(serve: Serve) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = shutdown::on_signal()?;
-        let app = App::start(&config, Options { data: serve.data, demo: serve.demo }).await?;
+        let options = Options { data: serve.data, demo: serve.demo, watch: serve.watch };
+        let app = App::start(&config, options).await?;
         app.run(stop).await;
         Ok(())
     })
+}
+
+/// Says what the configuration listens on for operators; nothing if there is none and none was named.
+fn admin_listen(named: Option<&Path>) -> Result<Option<SocketAddr>, ConfigError> {
+    let path = named.unwrap_or(Path::new(CONFIG));
+    // A team's machine has no configuration, and an operator may not be allowed to read the host's.
+    if named.is_none() && std::fs::File::open(path).is_err() {
+        return Ok(None);
+    }
+    Config::load(path).map(|config| Some(config.admin.listen))
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a process that could not start")]
@@ -66,5 +93,23 @@ fn report(error: &anyhow::Error) {
     eprintln!("error: {error}");
     for cause in error.chain().skip(1) {
         eprintln!("  because {cause}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_configuration_that_is_named_has_to_be_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(admin_listen(Some(&folder.path().join("none.toml"))).is_err());
     }
 }

@@ -6,18 +6,19 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// Name of a service: 1 to 40 of `a-z`, `0-9` and `-`, starting with a letter.
 ///
-/// It names a file, a role and a database, so nothing else may get in.
+/// It names a file, a role and a database, so nothing else may get in. The databases of the host itself begin with
+/// `provesi`, so no service does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceName(Arc<str>);
 
 /// Says why a text is not the name it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is not a service name: 1 to 40 of a-z, 0-9 and '-', starting with a letter")]
+#[error("{text:?} is not a service name: 1 to 40 of a-z, 0-9 and '-', starting with a letter and not with `provesi`")]
 pub struct InvalidName {
     text: String,
 }
@@ -40,6 +41,7 @@ impl FromStr for ServiceName {
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let valid = text.len() <= 40
             && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && !text.starts_with("provesi")
             && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if valid { Ok(Self(text.into())) } else { Err(InvalidName { text: text.to_owned() }) }
     }
@@ -54,6 +56,12 @@ impl fmt::Display for ServiceName {
 impl<'de> Deserialize<'de> for ServiceName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for ServiceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -74,8 +82,15 @@ impl fmt::Display for ComponentDigest {
     }
 }
 
+impl Serialize for ComponentDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// Number of a revision, from 1 in each service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RevisionNumber(pub u32);
 
 impl fmt::Display for RevisionNumber {
@@ -122,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_service_name_cannot_leave_its_folder_or_its_role() {
-        for bad in ["", "..", "a/b", "a.b", "A", "1a", "a b", "ñ", "a\0", "a\"b", &"a".repeat(41)] {
+        for bad in ["", "..", "a/b", "a.b", "A", "1a", "a b", "ñ", "a\0", "a\"b", "provesi-registry", &"a".repeat(41)]
+        {
             assert!(bad.parse::<ServiceName>().is_err(), "{bad:?} was accepted");
         }
         for good in ["a", "orders", "price-lists", "v2"] {

@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "the generated glue of the component model")]
 
 use provesi_sdk::bootstrap::{Bootstrap, StartMode};
-use provesi_sdk::sql::{self, Connection, Database};
-use provesi_sdk::{clock, params, passwords, row};
+use provesi_sdk::sql::{Connection, Database, Transaction};
+use provesi_sdk::{clock, fill_empty, params, passwords, row};
 
 use crate::store::{self, Fields};
 
@@ -54,17 +54,11 @@ impl Guest for Component {
 
 impl Bootstrap for Component {
     fn run(mode: StartMode) -> Result<Vec<String>, String> {
-        provesi_sdk::report_panics();
-        let filled = if mode == StartMode::Demo { demo() } else { first_admin() };
-        filled.map_err(|error| format!("{error:?}"))
+        fill_empty("users", |tx| if mode == StartMode::Demo { demo(tx) } else { first_admin(tx) })
     }
 }
 
-fn is_empty(tx: &impl Connection) -> provesi_sdk::Result<bool> {
-    Ok(tx.first::<(i64,)>("SELECT id FROM users LIMIT 1", &[])?.is_none())
-}
-
-fn demo() -> provesi_sdk::Result<Vec<String>> {
+fn demo(tx: &Transaction) -> provesi_sdk::Result<Vec<String>> {
     // User name, e-mail, first and last name, role, phone, address; the password is the name and 123.
     const USERS: [(&str, &str, &str, &str, &str, Option<&str>, Option<&str>); 3] = [
         ("admin", "admin@logistica.com", "Administrador", "Sistema", "ADMIN", None, None),
@@ -79,42 +73,24 @@ fn demo() -> provesi_sdk::Result<Vec<String>> {
             Some("Calle 123 #45-67, Bogota"),
         ),
     ];
-    if !is_empty(&Database)? {
-        return Ok(Vec::new());
-    }
-    let mut users = Vec::new();
     for (username, email, first_name, last_name, role, phone, address) in USERS {
         let user = user(username, &format!("{username}123"), email, role)?;
-        users.push(Fields {
+        let user = Fields {
             first_name: first_name.to_owned(),
             last_name: last_name.to_owned(),
             phone: phone.map(str::to_owned),
             address: address.map(str::to_owned),
             ..user
-        });
+        };
+        store::insert(tx, &user, clock::now())?;
     }
-    store_all(&users)?;
     Ok(vec!["demo users admin/admin123, operario/operario123, cliente/cliente123".to_owned()])
 }
 
-fn first_admin() -> provesi_sdk::Result<Vec<String>> {
-    if !is_empty(&Database)? {
-        return Ok(Vec::new());
-    }
+fn first_admin(tx: &Transaction) -> provesi_sdk::Result<Vec<String>> {
     let password = random_password();
-    store_all(&[user("admin", &password, "admin@localhost.localdomain", "ADMIN")?])?;
+    store::insert(tx, &user("admin", &password, "admin@localhost.localdomain", "ADMIN")?, clock::now())?;
     Ok(vec![format!("first user admin, password {password} (shown only now; change it)")])
-}
-
-fn store_all(users: &[Fields]) -> provesi_sdk::Result<()> {
-    sql::transaction(|tx| {
-        if is_empty(tx)? {
-            for user in users {
-                store::insert(tx, user, clock::now())?;
-            }
-        }
-        Ok(())
-    })
 }
 
 fn user(username: &str, password: &str, email: &str, role: &str) -> provesi_sdk::Result<Fields> {

@@ -22,7 +22,8 @@ const ADDRESS: &[&str] = &["x-real-ip"];
 impl Service for Auth {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Users and their tokens.";
-    const MIGRATIONS: &'static [Migration] = &[idempotency::MIGRATION, migration!("auth", "0001_users")];
+    const MIGRATIONS: &'static [Migration] =
+        &[idempotency::MIGRATION, migration!("auth", "0001_users"), migration!("auth", "0002_login_attempts")];
     const ROUTES: &'static [Route] = &[
         Route::post("/auth/login/", "login", session::login)
             .access(Access::Public)

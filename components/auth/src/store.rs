@@ -1,7 +1,7 @@
 //! Users in the database.
 
-use provesi_sdk::sql::{Connection, Error};
-use provesi_sdk::{Timestamp, params, row};
+use provesi_sdk::sql::{self, Column, Connection, Error};
+use provesi_sdk::{Timestamp, columns, params, row};
 
 row! {
     /// All columns that can be set.
@@ -23,7 +23,6 @@ row! {
 
 row! {
     /// What a log-in needs.
-    #[derive(PartialEq)]
     pub(crate) struct Credentials {
         pub(crate) id: i64,
         pub(crate) username: String,
@@ -43,8 +42,24 @@ pub(crate) fn credentials(tx: &impl Connection, id: i64) -> Result<Option<Creden
     tx.first(&format!("{CREDENTIALS} WHERE id = $1"), params![id])
 }
 
-pub(crate) fn set_password(tx: &impl Connection, id: i64, hash: &str, now: Timestamp) -> Result<u64, Error> {
-    tx.execute("UPDATE users SET password_hash = $1, updated_at = $2 WHERE id = $3", params![hash, now, id])
+/// Keeps a user as it was found until the transaction ends; says whether it is still so.
+pub(crate) fn hold(tx: &impl Connection, found: &Credentials) -> Result<bool, Error> {
+    // A change that changes nothing: SQLite knows no row locks, and PostgreSQL waits here for a change under way.
+    const HOLD: &str = "UPDATE users SET is_active = is_active \
+        WHERE id = $1 AND username = $2 AND password_hash = $3 AND role = $4 AND is_active = $5";
+    let params = params![found.id, &found.username, &found.password_hash, &found.role, found.is_active];
+    Ok(tx.execute(HOLD, params)? == 1)
+}
+
+/// Replaces the password of a user; says whether it was still the one that was found.
+pub(crate) fn set_password(
+    tx: &impl Connection,
+    found: &Credentials,
+    hash: &str,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    const SET: &str = "UPDATE users SET password_hash = $1, updated_at = $2 WHERE id = $3 AND password_hash = $4";
+    Ok(tx.execute(SET, params![hash, now, found.id, &found.password_hash])? == 1)
 }
 
 pub(crate) fn find(tx: &impl Connection, id: i64) -> Result<Option<Fields>, Error> {
@@ -54,47 +69,29 @@ pub(crate) fn find(tx: &impl Connection, id: i64) -> Result<Option<Fields>, Erro
 }
 
 pub(crate) fn insert(tx: &impl Connection, new: &Fields, now: Timestamp) -> Result<i64, Error> {
-    const INSERT: &str = "INSERT INTO users (username, password_hash, email, first_name, last_name, role, phone, \
-        address, document_type, document_number, city, is_active, created_at, updated_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
-    let params = params![
-        &new.username,
-        &new.password_hash,
-        &new.email,
-        &new.first_name,
-        &new.last_name,
-        &new.role,
-        new.phone.as_deref(),
-        new.address.as_deref(),
-        new.document_type.as_deref(),
-        new.document_number.as_deref(),
-        new.city.as_deref(),
-        new.is_active,
-        now,
-        now,
-    ];
-    Ok(tx.first::<(i64,)>(INSERT, params)?.expect("RETURNING answers the new row").0)
+    let mut columns = columns(new, now);
+    columns.extend(columns! { created_at: now });
+    sql::insert(tx, "users", columns)
 }
 
 pub(crate) fn update(tx: &impl Connection, id: i64, new: &Fields, now: Timestamp) -> Result<u64, Error> {
-    const UPDATE: &str = "UPDATE users SET username = $1, password_hash = $2, email = $3, first_name = $4, \
-        last_name = $5, role = $6, phone = $7, address = $8, document_type = $9, document_number = $10, city = $11, \
-        is_active = $12, updated_at = $13 WHERE id = $14";
-    let params = params![
-        &new.username,
-        &new.password_hash,
-        &new.email,
-        &new.first_name,
-        &new.last_name,
-        &new.role,
-        new.phone.as_deref(),
-        new.address.as_deref(),
-        new.document_type.as_deref(),
-        new.document_number.as_deref(),
-        new.city.as_deref(),
-        new.is_active,
-        now,
-        id,
-    ];
-    tx.execute(UPDATE, params)
+    sql::update(tx, "users", id, columns(new, now))
+}
+
+fn columns(user: &Fields, now: Timestamp) -> Vec<Column> {
+    columns! {
+        username: &user.username,
+        password_hash: &user.password_hash,
+        email: &user.email,
+        first_name: &user.first_name,
+        last_name: &user.last_name,
+        role: &user.role,
+        phone: user.phone.as_deref(),
+        address: user.address.as_deref(),
+        document_type: user.document_type.as_deref(),
+        document_number: user.document_number.as_deref(),
+        city: user.city.as_deref(),
+        is_active: user.is_active,
+        updated_at: now,
+    }
 }

@@ -4,7 +4,7 @@
 
 use provesi_sdk::bootstrap::{Bootstrap, StartMode};
 use provesi_sdk::sql::{self, Connection, Database};
-use provesi_sdk::{clock, params, row};
+use provesi_sdk::{clock, columns, fill_empty, params, row};
 
 use crate::peers::generated::exports::provesi::inventory::stock as wit;
 use crate::peers::{self, generated};
@@ -103,34 +103,40 @@ const STOCK: [(&str, [i64; 3]); 8] = [
 
 impl Bootstrap for Component {
     fn run(mode: StartMode) -> Result<Vec<String>, String> {
-        provesi_sdk::report_panics();
-        if mode == StartMode::Production {
-            return Ok(Vec::new());
+        match mode {
+            StartMode::Demo => fill_empty("warehouses", fill),
+            StartMode::Production => Ok(Vec::new()),
         }
-        sql::transaction(fill).map_err(|error| format!("{error:?}"))
     }
 }
 
 fn fill(tx: &sql::Transaction) -> provesi_sdk::Result<Vec<String>> {
-    const WAREHOUSE: &str = "INSERT INTO warehouses (name, latitude, longitude, capacity, is_active, created_at, \
-        updated_at) VALUES ($1, $2, $3, 50000, $4, $5, $6) RETURNING id";
-    const ROW: &str = "INSERT INTO stock (product_id, product_name, warehouse_id, quantity, reserved_quantity, \
-        updated_at) VALUES ($1, $2, $3, $4, 0, $5)";
-    let (there,) = tx.first::<(i64,)>("SELECT COUNT(*) FROM warehouses", &[])?.unwrap_or((0,));
-    if there > 0 {
-        return Ok(Vec::new());
-    }
     let now = clock::now();
     let mut warehouses = Vec::new();
     for (name, latitude, longitude) in WAREHOUSES {
-        let params = params![name, latitude, longitude, true, now, now];
-        let (id,) = tx.first::<(i64,)>(WAREHOUSE, params)?.expect("RETURNING answers the new row");
-        warehouses.push(id);
+        let warehouse = columns! {
+            name: name,
+            latitude: latitude,
+            longitude: longitude,
+            capacity: 50_000_i64,
+            is_active: true,
+            created_at: now,
+            updated_at: now,
+        };
+        warehouses.push(sql::insert(tx, "warehouses", warehouse)?);
     }
     for (name, units) in STOCK {
         let product = peers::product(name)?;
-        for (warehouse, units) in warehouses.iter().zip(units).filter(|(_, units)| *units > 0) {
-            tx.execute(ROW, params![product.id, name, *warehouse, units, now])?;
+        for (warehouse, quantity) in warehouses.iter().zip(units).filter(|(_, units)| *units > 0) {
+            let row = columns! {
+                product_id: product.id,
+                product_name: name,
+                warehouse_id: *warehouse,
+                quantity: quantity,
+                reserved_quantity: 0_i64,
+                updated_at: now,
+            };
+            sql::insert(tx, "stock", row)?;
         }
     }
     Ok(vec![format!("{} demo warehouses with stock of {} products", WAREHOUSES.len(), STOCK.len())])

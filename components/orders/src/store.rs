@@ -1,7 +1,7 @@
 //! Orders in the database. `step` says what is left to be done with the stock of other services.
 
-use provesi_sdk::sql::{Connection, Database, Transaction};
-use provesi_sdk::{Choice as _, Result, Timestamp, clock, params, row};
+use provesi_sdk::sql::{self, Connection, Database, Transaction};
+use provesi_sdk::{Choice as _, Result, Timestamp, clock, columns, params, row};
 
 use crate::domain::{Candidate, Status};
 
@@ -63,24 +63,23 @@ const DRAFT: &str = "SELECT id, product_id, units, latitude, longitude, main_war
 
 /// Stores an order as PENDING and still to be placed.
 pub(crate) fn insert(tx: &Transaction, new: &NewOrder<'_>) -> Result<i64> {
-    const INSERT: &str = "INSERT INTO orders (product_id, product_name, units, status, step, customer_id, \
-        customer_name, total_price_cents, latitude, longitude, main_warehouse, created_at, updated_at) \
-        VALUES ($1, $2, $3, 'PENDING', 'PLACE', $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
     let now = clock::now();
-    let params = params![
-        new.product_id,
-        new.product_name,
-        new.units,
-        new.customer_id,
-        new.customer_name,
-        new.total_price_cents,
-        new.latitude,
-        new.longitude,
-        new.main_warehouse,
-        now,
-        now,
-    ];
-    Ok(tx.first::<(i64,)>(INSERT, params)?.expect("RETURNING answers the new row").0)
+    let columns = columns! {
+        product_id: new.product_id,
+        product_name: new.product_name,
+        units: new.units,
+        status: Status::Pending.name(),
+        step: Step::Place.name(),
+        customer_id: new.customer_id,
+        customer_name: new.customer_name,
+        total_price_cents: new.total_price_cents,
+        latitude: new.latitude,
+        longitude: new.longitude,
+        main_warehouse: new.main_warehouse,
+        created_at: now,
+        updated_at: now,
+    };
+    Ok(sql::insert(tx, "orders", columns)?)
 }
 
 /// Finds an order for placement.

@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "the generated glue of the component model")]
 
 use provesi_sdk::bootstrap::{Bootstrap, StartMode};
-use provesi_sdk::sql::{self, Connection, Database, Value};
-use provesi_sdk::{clock, params, row};
+use provesi_sdk::sql::{self, Connection, Database, Transaction, Value};
+use provesi_sdk::{clock, columns, fill_empty, row};
 
 use crate::store::products::{self as store, Fields};
 
@@ -71,31 +71,36 @@ const DEMO: [(&str, &str, &str, i64, i64, &str); 8] = [
 
 impl Bootstrap for Component {
     fn run(mode: StartMode) -> Result<Vec<String>, String> {
-        provesi_sdk::report_panics();
-        if mode == StartMode::Production {
-            return Ok(Vec::new());
+        match mode {
+            StartMode::Demo => fill_empty("products", fill),
+            StartMode::Production => Ok(Vec::new()),
         }
-        sql::transaction(fill).map_err(|error| format!("{error:?}"))
     }
 }
 
-fn fill(tx: &sql::Transaction) -> provesi_sdk::Result<Vec<String>> {
-    const SUPPLIER: &str = "INSERT INTO suppliers (name, nit, email, phone, address, city, contact_person, is_active, \
-        credit_days, rating_cents, notes, created_at, updated_at) VALUES ('Distribuidora Andina', '900123456-7', \
-        'ventas@andina.co', '3001234567', 'Calle 100 #50-30', 'Bogotá', 'Juan Pérez', $1, 30, 450, NULL, $2, $3) \
-        RETURNING id";
-    let (there,) = tx.first::<(i64,)>("SELECT COUNT(*) FROM products", &[])?.unwrap_or((0,));
-    if there > 0 {
-        return Ok(Vec::new());
-    }
+fn fill(tx: &Transaction) -> provesi_sdk::Result<Vec<String>> {
     let now = clock::now();
-    let supplier = tx.first::<(i64,)>(SUPPLIER, params![true, now, now])?.map(|(id,)| id);
+    let supplier = columns! {
+        name: "Distribuidora Andina",
+        nit: "900123456-7",
+        email: "ventas@andina.co",
+        phone: "3001234567",
+        address: "Calle 100 #50-30",
+        city: "Bogotá",
+        contact_person: "Juan Pérez",
+        is_active: true,
+        credit_days: 30_i64,
+        rating_cents: 450_i64,
+        created_at: now,
+        updated_at: now,
+    };
+    let supplier = sql::insert(tx, "suppliers", supplier)?;
     for (name, sku, category, price, cost, variable) in DEMO {
         let fields = Fields {
             name: name.to_owned(),
             description: (sku == "CSI-001").then(|| "Casco clase A".to_owned()),
             sku: Some(sku.to_owned()),
-            supplier_id: supplier,
+            supplier_id: Some(supplier),
             unit_price_cents: price * 100,
             cost_price_cents: cost * 100,
             category: Some(category.to_owned()),
@@ -105,7 +110,7 @@ fn fill(tx: &sql::Transaction) -> provesi_sdk::Result<Vec<String>> {
             requires_special_handling: false,
         };
         let id = store::insert(tx, &fields, now)?;
-        tx.execute("INSERT INTO variables (name, product_id) VALUES ($1, $2)", params![variable, id])?;
+        sql::insert(tx, "variables", columns! { name: variable, product_id: id })?;
     }
     Ok(vec![format!("{} demo products", DEMO.len())])
 }

@@ -54,6 +54,7 @@ pub fn describe<S: Service>() -> wit::Description {
             .iter()
             .map(|migration| wit::Migration {
                 name: migration.name.to_owned(),
+                phase: migration.phase,
                 sqlite: migration.sqlite.to_owned(),
                 postgres: migration.postgres.to_owned(),
             })

@@ -7,11 +7,11 @@ use crate::sql::{self, Connection, Transaction};
 use crate::{Error, Migration, Request, Response, Result, clock, params, row};
 
 /// The table of keys, for the service's list of migrations.
-pub const MIGRATION: Migration = Migration {
-    name: "0000_idempotency_keys",
-    sqlite: include_str!("../../../migrations/sdk/sqlite/0000_idempotency_keys.sql"),
-    postgres: include_str!("../../../migrations/sdk/postgres/0000_idempotency_keys.sql"),
-};
+pub const MIGRATION: Migration = Migration::new(
+    "0000_idempotency_keys",
+    include_str!("../../../migrations/sdk/sqlite/0000_idempotency_keys.sql"),
+    include_str!("../../../migrations/sdk/postgres/0000_idempotency_keys.sql"),
+);
 
 /// The header, for the headers of a route.
 pub const HEADER: &str = "idempotency-key";

@@ -1,7 +1,7 @@
 //! Bodies: structs whose field types say what is allowed, read so that every wrong field is named.
 //!
-//! A type is its rule: `Text<100>` is a text of 1 to 100 characters, `Option<T>` may be absent or null, `Patch<T>`
-//! tells absent from null. Unknown fields are ignored.
+//! A type is its rule: `Text<100>` is a text of 1 to 100 characters, `Option<T>` may be absent or null, `Omittable<T>`
+//! may be absent but not null, `Patch<T>` tells absent from null. Unknown fields are ignored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -135,6 +135,10 @@ pub struct Secret(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chosen<C>(pub C);
 
+/// A field that may be absent but not null: one with a default, or a change of a value that is always there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Omittable<T>(pub Option<T>);
+
 /// A field of a change: absent leaves the value as it is, null clears it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
@@ -171,6 +175,16 @@ impl<T: Field> Field for Option<T> {
 
     fn null() -> Result<Self, Cow<'static, str>> {
         Ok(None)
+    }
+}
+
+impl<T: Field> Field for Omittable<T> {
+    fn from_value(value: &Value) -> Result<Self, Cow<'static, str>> {
+        T::from_value(value).map(|value| Self(Some(value)))
+    }
+
+    fn absent() -> Result<Self, Cow<'static, str>> {
+        Ok(Self(None))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 mod error;
 mod exports;
+mod first_rows;
 pub mod idempotency;
 mod input;
 pub mod list;
@@ -26,11 +27,12 @@ pub mod tokens;
 
 pub use self::error::{Error, FieldErrors, Result};
 pub use self::exports::{Service, describe, handle, report_panics};
-pub use self::input::{Body, Choice, Chosen, Decimal, Email, Field, Int, Patch, Secret, Text, json_object};
+pub use self::first_rows::fill_empty;
+pub use self::input::{Body, Choice, Chosen, Decimal, Email, Field, Int, Omittable, Patch, Secret, Text, json_object};
 pub use self::money::Money;
 pub use self::request::{Caller, Request};
 pub use self::response::Response;
-pub use self::route::{Access, Handler, Migration, Route, Task};
+pub use self::route::{Access, Handler, Migration, MigrationPhase, Route, Task};
 pub use self::time::Timestamp;
 
 pub use schemars;

@@ -1,16 +1,20 @@
 //! Lists: filters and pages from the query, and the headers that go with a page.
 //!
-//! Unknown parameters are ignored; bad values are 400 with the parameter's name.
+//! Unknown parameters are ignored; bad values are 400 with the parameter's name. A list without `limit` is whole; one
+//! that is too large for an answer is 400 as well, and the text says how to ask for a page.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::sql::{Connection, Database, Value};
-use crate::{FieldErrors, Request, Response, Result, Timestamp};
+use crate::sql::{self, Connection, Database, Value};
+use crate::{Error, FieldErrors, Request, Response, Result, Timestamp};
 
 /// Largest `limit`.
 pub const MAX_LIMIT: i64 = 500;
+
+/// Largest list in bytes: what the host lets through as the body of a response, unless it is told otherwise.
+const MAX_BODY: usize = 8 << 20;
 
 /// A list under construction: conditions, their parameters, and the page.
 pub struct List<'r> {
@@ -92,12 +96,12 @@ impl<'r> List<'r> {
     /// Runs `SELECT <columns> FROM <tables> WHERE … ORDER BY <order>` and answers the page as a bare array.
     ///
     /// # Errors
-    /// When a parameter is wrong or the database does not answer.
+    /// When a parameter is wrong, the page is too large for one answer, or the database does not answer.
     pub fn answer(
         self,
         select: &str,
         order: &str,
-        to_response: impl FnOnce(&crate::sql::Rows) -> Response,
+        to_response: impl FnOnce(&sql::Rows) -> Result<Response>,
     ) -> Result<Response> {
         self.errors.into_result()?;
         let filter = match self.conditions.as_slice() {
@@ -110,8 +114,11 @@ impl<'r> List<'r> {
         } else if self.offset > 0 {
             let _ = write!(statement, " LIMIT {} OFFSET {}", i64::MAX, self.offset);
         }
-        let rows = Database.query(&statement, &self.params)?;
-        let response = to_response(&rows);
+        let rows = Database.query(&statement, &self.params).map_err(|error| match error {
+            sql::Error::TooLarge => too_large(),
+            error => error.into(),
+        })?;
+        let response = to_response(&rows)?;
         if self.limit.is_none() && self.request.query("offset").is_none() {
             return Ok(response);
         }
@@ -140,9 +147,35 @@ impl<'r> List<'r> {
     }
 }
 
-/// Answers a whole list of values.
-pub fn json<T: Serialize>(items: impl IntoIterator<Item = T>) -> Response {
-    Response::ok(&items.into_iter().collect::<Vec<_>>())
+/// Answers a list of values as a bare array.
+///
+/// # Errors
+/// When it is larger than a response may be.
+///
+/// # Panics
+/// When a value is no JSON: a map with keys that are no text.
+pub fn json<T: Serialize>(items: impl IntoIterator<Item = T>) -> Result<Response> {
+    // Value by value: what is too large must not fill the memory first.
+    let mut body = vec![b'['];
+    for item in items {
+        if body.len() > 1 {
+            body.push(b',');
+        }
+        serde_json::to_writer(&mut body, &item).expect("a response has only keys that are text");
+        if body.len() >= MAX_BODY {
+            return Err(too_large());
+        }
+    }
+    body.push(b']');
+    Ok(Response { status: 200, headers: Vec::new(), body })
+}
+
+fn too_large() -> Error {
+    let message = format!(
+        "La lista es demasiado grande para una respuesta. Pida una página más pequeña con limit (de 1 a {MAX_LIMIT}) y \
+         offset."
+    );
+    Error::field("limit", message)
 }
 
 /// Makes the `Link` header (RFC 8288), with references relative to the request.
@@ -182,4 +215,34 @@ pub fn no_choice(text: &str) -> String {
 pub fn contains(text: &str) -> String {
     let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
     format!("%{escaped}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_a_bare_array() {
+        assert_eq!(json([1, 2]).expect("small").body, b"[1,2]");
+        assert_eq!(json(["a"]).expect("small").body, b"[\"a\"]");
+        assert_eq!(json::<i64>([]).expect("small").body, b"[]");
+    }
+
+    #[test]
+    fn a_list_that_fills_more_than_a_response_is_refused_with_a_hint() {
+        let item = "x".repeat(1 << 20);
+        assert!(json([&item; 7]).is_ok());
+        let Err(Error::Fields(errors)) = json([&item; 8]) else { panic!("quotes and commas make it too large") };
+        let shown = format!("{errors:?}");
+        assert!(shown.contains("limit") && shown.contains("offset"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_read_to_its_end() {
+        let item = "x".repeat(1 << 20);
+        let mut taken = 0;
+        let endless = std::iter::repeat_with(|| &item).inspect(|_| taken += 1);
+        assert!(json(endless).is_err());
+        assert_eq!(taken, 8);
+    }
 }

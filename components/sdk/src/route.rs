@@ -1,6 +1,7 @@
 //! The table of routes: what the host is told and what answers.
 
 use crate::bindings::exports::provesi::platform::service::Method;
+pub use crate::bindings::exports::provesi::platform::service::MigrationPhase;
 use crate::schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use crate::{Request, Response, Result};
 
@@ -39,21 +40,37 @@ pub struct Route {
 pub struct Migration {
     /// `NNNN_what`.
     pub name: &'static str,
+    /// What it does to revisions that do not know it.
+    pub phase: MigrationPhase,
     /// Statements for SQLite.
     pub sqlite: &'static str,
     /// Statements for PostgreSQL.
     pub postgres: &'static str,
 }
 
+impl Migration {
+    /// Makes a migration that only adds.
+    pub const fn new(name: &'static str, sqlite: &'static str, postgres: &'static str) -> Self {
+        Self { name, phase: MigrationPhase::Expand, sqlite, postgres }
+    }
+
+    /// Marks a migration after which revisions that do not know it cannot run: it removes or tightens.
+    #[must_use]
+    pub const fn contracts(mut self) -> Self {
+        self.phase = MigrationPhase::Contract;
+        self
+    }
+}
+
 /// Takes a migration's two files from `migrations/<service>/{sqlite,postgres}/<name>.sql`.
 #[macro_export]
 macro_rules! migration {
     ($service:literal, $name:literal) => {
-        $crate::Migration {
-            name: $name,
-            sqlite: include_str!(concat!("../../../migrations/", $service, "/sqlite/", $name, ".sql")),
-            postgres: include_str!(concat!("../../../migrations/", $service, "/postgres/", $name, ".sql")),
-        }
+        $crate::Migration::new(
+            $name,
+            include_str!(concat!("../../../migrations/", $service, "/sqlite/", $name, ".sql")),
+            include_str!(concat!("../../../migrations/", $service, "/postgres/", $name, ".sql")),
+        )
     };
 }
 

@@ -4,11 +4,13 @@
 //! borrow from the answer.
 
 mod rows;
+mod write;
 
 use crate::Timestamp;
 use crate::bindings::provesi::platform::sql as wit;
 
 pub use self::rows::{Cells, FromCell, FromRow, Rows};
+pub use self::write::{Column, Unique, insert, update};
 pub use wit::{Constraint, ConstraintKind, Error, Value};
 
 /// What can run statements: the database itself, or a transaction on it.
@@ -53,7 +55,7 @@ pub struct Transaction(wit::Transaction);
 const MAX_TRIES: u32 = 5;
 
 /// Runs a closure in a transaction and commits what it did when it succeeds; tries again when another transaction
-/// was in the way, so the closure must do nothing else.
+/// was in the way, so the closure must do nothing else that cannot be done twice.
 ///
 /// # Errors
 /// What the closure returns, or the database.
@@ -86,6 +88,11 @@ pub fn begin() -> Result<Transaction, Error> {
 /// Says whether an error is the breach of a named constraint.
 pub fn broke(error: &Error, name: &str) -> bool {
     matches!(error, Error::Constraint(broken) if broken.name == name)
+}
+
+/// Says whether an error is a reference to a row that is not there; SQLite does not say which one.
+pub fn broke_reference(error: &Error) -> bool {
+    matches!(error, Error::Constraint(broken) if broken.kind == ConstraintKind::ForeignKey)
 }
 
 impl Transaction {

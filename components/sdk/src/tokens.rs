@@ -23,6 +23,9 @@ pub fn revoke(token_id: &str) -> Result<()> {
 
 /// Ends every token that a user has, from now on.
 ///
+/// Last in the transaction that takes something away from the user: when this fails nothing has changed, and when the
+/// commit fails the user only has to log in again.
+///
 /// # Errors
 /// When the host cannot store it.
 pub fn revoke_user(user_id: i64) -> Result<()> {

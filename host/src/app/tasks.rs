@@ -1,46 +1,136 @@
-//! Runs the tasks that services describe, each once at the start and then after its interval.
+//! Work that services do by themselves: filling an empty database once, and tasks on a schedule.
+//!
+//! Both follow what lives: a service that is deployed later is filled and started then, and a task that its live
+//! revision no longer describes ends.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::dispatch::Dispatch;
-use crate::names::ServiceName;
-use crate::registry::{Registry, Task};
+use crate::dispatch::{Dispatch, View};
+use crate::names::{RevisionNumber, ServiceName};
+use crate::registry::{Registry, Snapshot, Task};
 
-/// Starts one loop per task; they end when told to stop, after the run that is under way.
-pub(super) fn spawn(
-    tracker: &TaskTracker,
-    registry: &Arc<Registry>,
-    dispatch: &Arc<Dispatch>,
-    stop: &CancellationToken,
-) {
-    for revision in registry.snapshot().services() {
-        for task in &revision.description.tasks {
-            let (registry, dispatch) = (Arc::clone(registry), Arc::clone(dispatch));
-            let (service, task, stop) = (revision.service.clone(), task.clone(), stop.clone());
-            tracker.spawn(async move {
-                loop {
-                    run_once(&registry, &dispatch, &service, &task).await;
-                    if stop.run_until_cancelled(tokio::time::sleep(task.interval)).await.is_none() {
-                        return;
-                    }
-                }
-            });
+/// What runs, and what has been filled.
+pub(super) struct Tasks {
+    registry: Arc<Registry>,
+    dispatch: Arc<Dispatch>,
+    demo: bool,
+    /// The revision that was last asked to fill its database; a service without data may learn to.
+    filled: Mutex<BTreeMap<ServiceName, RevisionNumber>>,
+    running: Mutex<BTreeSet<(ServiceName, String)>>,
+}
+
+impl Tasks {
+    pub(super) fn new(registry: Arc<Registry>, dispatch: Arc<Dispatch>, demo: bool) -> Self {
+        Self { registry, dispatch, demo, filled: Mutex::default(), running: Mutex::default() }
+    }
+
+    /// Fills empty databases: exporters before those that import them, circles in the order of names.
+    ///
+    /// # Errors
+    /// When a service cannot fill its own.
+    pub(super) async fn fill(&self) -> anyhow::Result<()> {
+        let snapshot = self.registry.snapshot();
+        let mut left: Vec<&ServiceName> = {
+            let filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = snapshot.services().filter(|(name, live)| filled.get(name) != Some(&live.newest().number));
+            due.map(|(name, _)| name).collect()
+        };
+        while !left.is_empty() {
+            let ready = left.iter().position(|name| !imports_any(&snapshot, name, &left)).unwrap_or(0);
+            let name = left.remove(ready);
+            let Some(live) = snapshot.service(name) else { continue };
+            let newest = live.newest().number;
+            let outcome = self.dispatch.bootstrap(View::into(&snapshot, live), self.demo).await;
+            let lines = outcome.map_err(anyhow::Error::from).and_then(|lines| lines.map_err(anyhow::Error::msg));
+            let lines = lines.map_err(|error| error.context(format!("service {name} cannot fill its database")))?;
+            for line in lines {
+                announce(name.as_str(), &line);
+            }
+            self.filled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), newest);
         }
+        Ok(())
+    }
+
+    /// Starts what lives, and what comes to live later, until told to stop.
+    pub(super) async fn follow(self: Arc<Self>, tracker: TaskTracker, stop: CancellationToken) {
+        let mut changes = self.registry.changes();
+        loop {
+            changes.mark_unchanged();
+            if let Err(error) = self.fill().await {
+                tracing::error!(error = format!("{error:#}"), "a service is live with an empty database");
+            }
+            self.start(&tracker, &stop);
+            match stop.run_until_cancelled(changes.changed()).await {
+                Some(Ok(())) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Starts a loop for each described task that has none.
+    fn start(self: &Arc<Self>, tracker: &TaskTracker, stop: &CancellationToken) {
+        for (service, live) in self.registry.snapshot().services() {
+            for task in &live.main().description.tasks {
+                let key = (service.clone(), task.name.clone());
+                if self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()) {
+                    let (this, stop) = (Arc::clone(self), stop.clone());
+                    tracker.spawn(async move {
+                        this.repeat(&key.0, &key.1, &stop).await;
+                        this.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Runs a task again and again, as long as the live revision describes it.
+    async fn repeat(&self, service: &ServiceName, name: &str, stop: &CancellationToken) {
+        loop {
+            let snapshot = self.registry.snapshot();
+            let Some(live) = snapshot.service(service) else { return };
+            let view = View::into(&snapshot, live);
+            let task = view.entry.description.tasks.iter().find(|task| task.name == name).cloned();
+            let Some(task) = task else { return };
+            let interval = self.run(view, &task).await;
+            if stop.run_until_cancelled(tokio::time::sleep(interval)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn run(&self, view: View, task: &Task) -> Duration {
+        let service = view.entry.service.clone();
+        match self.dispatch.run_task(view, task).await {
+            Ok(Ok(())) => tracing::debug!(service.name = %service, task.name = task.name, "task done"),
+            Ok(Err(reason)) => {
+                tracing::warn!(service.name = %service, task.name = task.name, reason, "task failed");
+            }
+            // Guest and host faults were logged by dispatch.
+            Err(error) => tracing::debug!(service.name = %service, task.name = task.name, %error, "task failed"),
+        }
+        task.interval
     }
 }
 
-async fn run_once(registry: &Registry, dispatch: &Arc<Dispatch>, service: &ServiceName, task: &Task) {
-    let snapshot = registry.snapshot();
-    let Some(revision) = snapshot.service(service) else { return };
-    match dispatch.run_task(&snapshot, revision, task).await {
-        Ok(Ok(())) => tracing::debug!(service.name = %service, task.name = task.name, "task done"),
-        Ok(Err(reason)) => {
-            tracing::warn!(service.name = %service, task.name = task.name, reason, "task failed");
-        }
-        // Guest and host faults were logged by dispatch.
-        Err(error) => tracing::debug!(service.name = %service, task.name = task.name, %error, "task failed"),
-    }
+/// Says whether a service imports what one of the others exports.
+fn imports_any(snapshot: &Snapshot, name: &ServiceName, others: &[&ServiceName]) -> bool {
+    let Some(live) = snapshot.service(name) else { return false };
+    live.main().linked.compiled().imports().keys().any(|import| {
+        let exporter = snapshot.exporter(&crate::runtime::track(import));
+        exporter.is_some_and(|live| {
+            let exporter = &live.main().service;
+            exporter != name && others.contains(&exporter)
+        })
+    })
+}
+
+/// Shows a line to the operator, not to the log: it may be a first password.
+#[expect(clippy::print_stdout, reason = "the operator reads it once, on the terminal")]
+fn announce(service: &str, line: &str) {
+    println!("{service}: {line}");
 }

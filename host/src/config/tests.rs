@@ -17,6 +17,8 @@ fn error_of(text: &str) -> String {
 fn an_empty_file_is_a_configuration() {
     let config = load("").expect("defaults");
     assert_eq!(config.gateway.listen.port(), 8000);
+    assert_eq!(config.gateway.sticky, Sticky::Request);
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9000");
     assert!(config.services.is_empty());
 }
 
@@ -39,4 +41,33 @@ fn an_error_names_file_key_value_and_what_is_allowed() {
 fn a_password_in_the_storage_url_is_never_shown() {
     let config = load("[storage]\nurl = \"postgres://u:secret@h\"").expect("valid");
     assert!(!format!("{config:?}").contains("secret"));
+}
+
+#[test]
+fn requests_stick_to_a_revision_by_what_the_operator_names() {
+    let sticky = |value: &str| load(&format!("[gateway]\nsticky = \"{value}\"")).map(|config| config.gateway.sticky);
+    assert_eq!(sticky("caller").expect("valid"), Sticky::Caller);
+    let header = sticky("header:X-Tenant").expect("valid");
+    assert_eq!(header, Sticky::Header(axum::http::HeaderName::from_static("x-tenant")));
+    for bad in ["", "cookie", "header:", "header:a b", "Caller"] {
+        let error = sticky(bad).expect_err("not allowed").to_string();
+        assert!(error.contains("gateway.sticky") && error.contains("header:<"), "{error}");
+    }
+}
+
+#[test]
+fn a_canary_is_judged_by_numbers_that_make_sense() {
+    load("[canary]\nwindow = \"2s\"\ninterval = \"2s\"\nmax-error-share = 1\nmax-p99-ratio = 1").expect("valid");
+    for (key, value) in [
+        ("max-error-share", "1.1"),
+        ("max-error-share", "nan"),
+        ("max-p99-ratio", "0.5"),
+        ("max-p99-ratio", "inf"),
+        ("min-requests", "0"),
+        ("interval", "\"0s\""),
+        ("interval", "\"11s\""),
+    ] {
+        let error = error_of(&format!("[canary]\n{key} = {value}"));
+        assert!(error.contains(&format!("canary.{key}")), "{error}");
+    }
 }

@@ -1,25 +1,31 @@
-//! Applies migrations once, in order, each in a transaction, and remembers their checksums.
+//! Applies migrations once, in order, all that are due in one transaction, and remembers their checksums.
 //!
-//! The ledger `provesi_migrations` lies in the service's own database and commits with the change itself. Hosts
-//! that share a PostgreSQL take turns.
+//! The ledger `provesi_migrations` lies in the service's own database and commits with the changes themselves, so a
+//! schema is at one revision or at the other and never between them. Hosts that share a PostgreSQL take turns.
+
+use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 use sqlx::AssertSqlSafe;
 
-use super::{Database, Pools, statement};
+use super::{
+    Cell, Database, OpenTransaction, PackedRows, Pools, SqlError, Transaction, TransactionOptions, Value, statement,
+};
 
 /// One change of a schema, in both dialects.
 #[derive(Clone, Debug)]
 pub struct Migration {
     /// `NNNN_what`.
     pub name: String,
+    /// Whether revisions that do not know it cannot run on the schema that it leaves.
+    pub contracts: bool,
     /// Statements for SQLite.
     pub sqlite: String,
     /// Statements for PostgreSQL.
     pub postgres: String,
 }
 
-/// Why a schema was not brought up to date. What had been applied before stays applied.
+/// Why a schema was not brought up to date. It is what it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// The script has a statement that a migration may not have.
@@ -43,40 +49,88 @@ pub enum MigrationError {
         name: String,
         /// What the database says.
         #[source]
-        source: sqlx::Error,
+        source: SqlError,
     },
     /// The ledger cannot be read.
     #[error("the migration ledger cannot be used")]
-    Ledger(#[source] sqlx::Error),
+    Ledger(#[source] SqlError),
 }
 
-/// Brings a database up to date and returns how many migrations were applied.
+/// Brings a database up to date and returns the names of the migrations that were applied.
 ///
 /// # Errors
-/// See [`MigrationError`].
-pub async fn apply(database: &Database, migrations: &[Migration]) -> Result<usize, MigrationError> {
+/// See [`MigrationError`]; none was applied then.
+pub async fn apply(database: &Database, migrations: &[Migration]) -> Result<Vec<String>, MigrationError> {
+    if due(database, migrations).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let options = TransactionOptions { writes: true, serializable: false };
+    let mut tx = database.begin(options).await.map_err(MigrationError::Ledger)?;
+    lock(&mut tx).await.map_err(MigrationError::Ledger)?;
+    let mut applied = Vec::new();
+    for migration in migrations {
+        let script = script(database, migration);
+        let failed = |source| MigrationError::Failed { name: migration.name.clone(), source };
+        // Looked for again: another host may have been first.
+        let found = tx.query(FIND, &[Value::Text(migration.name.clone())]).await.map_err(failed)?;
+        if is_due(migration, script, &found)? {
+            run(&mut tx, script).await.map_err(failed)?;
+            let record = [Value::Text(migration.name.clone()), Value::Text(checksum(script))];
+            tx.execute(RECORD, &record).await.map_err(failed)?;
+            applied.push(migration.name.clone());
+        }
+    }
+    tx.commit().await.map_err(MigrationError::Ledger)?;
+    Ok(applied)
+}
+
+/// Returns the names of the migrations that are not applied yet.
+///
+/// # Errors
+/// When a script has what none may have, one was applied with another content, or the ledger cannot be read.
+pub async fn due(database: &Database, migrations: &[Migration]) -> Result<Vec<String>, MigrationError> {
+    if migrations.is_empty() {
+        return Ok(Vec::new());
+    }
     create_ledger(database).await.map_err(MigrationError::Ledger)?;
-    let mut applied = 0;
+    let mut missing = Vec::new();
     for migration in migrations {
         let script = script(database, migration);
         statement::check_migration(script)
             .map_err(|reason| MigrationError::Denied { name: migration.name.clone(), reason })?;
-        let outcome = apply_one(database, &migration.name, script)
-            .await
-            .map_err(|source| MigrationError::Failed { name: migration.name.clone(), source })?;
-        match outcome {
-            Outcome::Applied => applied += 1,
-            Outcome::AlreadyThere => {}
-            Outcome::Changed => return Err(MigrationError::Changed { name: migration.name.clone() }),
+        let found = database.query(FIND, &[Value::Text(migration.name.clone())]).await;
+        if is_due(migration, script, &found.map_err(MigrationError::Ledger)?)? {
+            missing.push(migration.name.clone());
         }
     }
-    Ok(applied)
+    Ok(missing)
 }
 
-enum Outcome {
-    Applied,
-    AlreadyThere,
-    Changed,
+/// Returns the names of all migrations that were applied; empty before the first.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn applied(database: &Database) -> Result<BTreeSet<String>, MigrationError> {
+    const ALL: &str = "SELECT name FROM provesi_migrations";
+    create_ledger(database).await.map_err(MigrationError::Ledger)?;
+    let rows = database.query(ALL, &[]).await.map_err(MigrationError::Ledger)?;
+    let name = |row: Vec<Cell<'_>>| if let [Cell::Text(name)] = row[..] { Some(name.to_owned()) } else { None };
+    Ok(rows.rows().filter_map(name).collect())
+}
+
+const FIND: &str = "SELECT checksum FROM provesi_migrations WHERE name = $1";
+const RECORD: &str = "INSERT INTO provesi_migrations (name, checksum) VALUES ($1, $2)";
+
+fn is_due(migration: &Migration, script: &str, found: &PackedRows) -> Result<bool, MigrationError> {
+    match found.rows().next().as_deref() {
+        None => Ok(true),
+        Some([Cell::Text(known)]) if *known == checksum(script) => Ok(false),
+        Some(_) => Err(MigrationError::Changed { name: migration.name.clone() }),
+    }
+}
+
+fn checksum(script: &str) -> String {
+    hex::encode(Sha256::digest(script))
 }
 
 fn script<'a>(database: &Database, migration: &'a Migration) -> &'a str {
@@ -86,60 +140,30 @@ fn script<'a>(database: &Database, migration: &'a Migration) -> &'a str {
     }
 }
 
-async fn create_ledger(database: &Database) -> sqlx::Result<()> {
-    const SQLITE: &str = "CREATE TABLE IF NOT EXISTS provesi_migrations \
-        (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP) STRICT";
-    const POSTGRES: &str = "CREATE TABLE IF NOT EXISTS provesi_migrations \
-        (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())";
-    match &database.pools {
-        Pools::Sqlite(pools) => {
-            sqlx::query(SQLITE).execute(&mut *pools.acquire(statement::Kind::Write).await?).await?;
-        }
-        Pools::Postgres(pool) => {
-            let mut tx = pool.begin().await?;
-            lock(&mut tx).await?;
-            sqlx::query(POSTGRES).execute(&mut *tx).await?;
-            tx.commit().await?;
-        }
+async fn run(tx: &mut Transaction, script: &str) -> Result<(), SqlError> {
+    match &mut tx.connection {
+        OpenTransaction::Sqlite(tx) => sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut **tx).await.map(drop)?,
+        OpenTransaction::Postgres(tx) => sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut **tx).await.map(drop)?,
     }
     Ok(())
 }
 
-async fn apply_one(database: &Database, name: &str, script: &str) -> sqlx::Result<Outcome> {
-    const FIND: &str = "SELECT checksum FROM provesi_migrations WHERE name = $1";
-    const RECORD: &str = "INSERT INTO provesi_migrations (name, checksum) VALUES ($1, $2)";
-    let checksum = hex::encode(Sha256::digest(script));
-    let known = |found: Option<String>| match found {
-        Some(found) if found == checksum => Some(Outcome::AlreadyThere),
-        Some(_) => Some(Outcome::Changed),
-        None => None,
-    };
-    match &database.pools {
-        Pools::Sqlite(pools) => {
-            let mut tx = pools.begin(super::TransactionOptions { writes: true, serializable: true }).await?;
-            if let Some(outcome) = known(sqlx::query_scalar(FIND).bind(name).fetch_optional(&mut *tx).await?) {
-                return Ok(outcome);
-            }
-            sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *tx).await?;
-            sqlx::query(RECORD).bind(name).bind(&checksum).execute(&mut *tx).await?;
-            tx.commit().await?;
-        }
-        Pools::Postgres(pool) => {
-            let mut tx = pool.begin().await?;
-            lock(&mut tx).await?;
-            if let Some(outcome) = known(sqlx::query_scalar(FIND).bind(name).fetch_optional(&mut *tx).await?) {
-                return Ok(outcome);
-            }
-            sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut *tx).await?;
-            sqlx::query(RECORD).bind(name).bind(&checksum).execute(&mut *tx).await?;
-            tx.commit().await?;
-        }
-    }
-    Ok(Outcome::Applied)
+async fn create_ledger(database: &Database) -> Result<(), SqlError> {
+    const SQLITE: &str = "CREATE TABLE IF NOT EXISTS provesi_migrations \
+        (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP) STRICT";
+    const POSTGRES: &str = "CREATE TABLE IF NOT EXISTS provesi_migrations \
+        (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())";
+    let mut tx = database.begin(TransactionOptions { writes: true, serializable: false }).await?;
+    lock(&mut tx).await?;
+    run(&mut tx, if matches!(database.pools, Pools::Sqlite(_)) { SQLITE } else { POSTGRES }).await?;
+    tx.commit().await
 }
 
-/// Makes hosts that share a database take turns; ends with the transaction.
-async fn lock(connection: &mut sqlx::PgConnection) -> sqlx::Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('provesi-migrations'))").execute(connection).await?;
+/// Makes hosts that share a database take turns; ends with the transaction. SQLite's writers do so by themselves.
+async fn lock(tx: &mut Transaction) -> Result<(), SqlError> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('provesi-migrations'))";
+    if let OpenTransaction::Postgres(tx) = &mut tx.connection {
+        sqlx::query(LOCK).execute(&mut **tx).await?;
+    }
     Ok(())
 }

@@ -11,12 +11,13 @@ async fn database(folder: &std::path::Path) -> Database {
     let storage = Storage::sqlite(folder.to_owned(), Duration::from_millis(500)).expect("a folder");
     let database = storage.open("a", BOUNDS).await.expect("opens");
     let migration = ledger::Migration {
+        contracts: false,
         name: "0001_t".to_owned(),
         sqlite: "CREATE TABLE t (id INTEGER PRIMARY KEY, x ANY) STRICT;".to_owned(),
         postgres: String::new(),
     };
-    assert_eq!(ledger::apply(&database, std::slice::from_ref(&migration)).await.expect("applies"), 1);
-    assert_eq!(ledger::apply(&database, &[migration]).await.expect("knows it"), 0);
+    assert_eq!(ledger::apply(&database, std::slice::from_ref(&migration)).await.expect("applies"), ["0001_t"]);
+    assert!(ledger::apply(&database, &[migration]).await.expect("knows it").is_empty());
     database
 }
 
@@ -72,6 +73,7 @@ async fn a_changed_migration_and_one_that_leaves_its_transaction_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await;
     let migration = |name: &str, sqlite: &str| ledger::Migration {
+        contracts: false,
         name: name.to_owned(),
         sqlite: sqlite.to_owned(),
         postgres: String::new(),
@@ -84,4 +86,8 @@ async fn a_changed_migration_and_one_that_leaves_its_transaction_are_refused() {
         ledger::apply(&database, &[migration("0002_u", "CREATE TABLE u (a TEXT); CREATE TABLE t (a TEXT)")]).await;
     assert!(matches!(broken, Err(ledger::MigrationError::Failed { .. })));
     assert!(database.query("SELECT * FROM u", &[]).await.is_err(), "half a migration was kept");
+    let second = [migration("0002_u", "CREATE TABLE u (a TEXT)"), migration("0003_v", "CREATE TABLE t (a TEXT)")];
+    assert!(matches!(ledger::apply(&database, &second).await, Err(ledger::MigrationError::Failed { .. })));
+    assert!(database.query("SELECT * FROM u", &[]).await.is_err(), "the first of two migrations was kept");
+    assert_eq!(ledger::due(&database, &second).await.expect("reads the ledger"), ["0002_u", "0003_v"]);
 }

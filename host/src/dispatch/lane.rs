@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Limits;
 use crate::fault::CallError;
-use crate::names::ServiceName;
+use crate::names::{RevisionNumber, ServiceName};
 
 /// When a client that was turned away should come again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -26,6 +26,9 @@ pub(super) struct Lane {
     running: Arc<Semaphore>,
     waiting: AtomicU32,
     queue: u32,
+    concurrency: u32,
+    /// The newest revision whose limits these are.
+    revision: RevisionNumber,
 }
 
 /// The right to run one invocation, given back when dropped.
@@ -42,10 +45,22 @@ impl Pool {
 }
 
 impl Lane {
-    pub(super) fn new(service: ServiceName, limits: &Limits) -> Self {
+    pub(super) fn new(service: ServiceName, revision: RevisionNumber, limits: &Limits) -> Self {
         let running = usize::try_from(limits.concurrency).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
         let running = Arc::new(Semaphore::new(running));
-        Self { service, running, waiting: AtomicU32::new(0), queue: limits.queue }
+        Self {
+            service,
+            running,
+            waiting: AtomicU32::new(0),
+            queue: limits.queue,
+            concurrency: limits.concurrency,
+            revision,
+        }
+    }
+
+    /// Says whether a newer revision has other limits.
+    pub(super) fn is_outdated(&self, revision: RevisionNumber, limits: &Limits) -> bool {
+        revision > self.revision && (limits.queue, limits.concurrency) != (self.queue, self.concurrency)
     }
 
     /// Waits for a turn: at most as many as the queue holds, at most until the deadline.
@@ -90,7 +105,7 @@ mod tests {
     use super::*;
 
     fn lane(concurrency: u32, queue: u32) -> Lane {
-        Lane::new("a".parse().expect("a name"), &Limits { concurrency, queue, ..Limits::default() })
+        Lane::new("a".parse().expect("a name"), RevisionNumber(1), &Limits { concurrency, queue, ..Limits::default() })
     }
 
     fn soon() -> Instant {

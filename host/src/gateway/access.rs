@@ -3,9 +3,9 @@
 //! A bearer token comes first; the cookie counts on an unsafe method only from the same origin, because a browser
 //! sends it along with whatever another site makes it send.
 
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, SET_COOKIE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Request};
 
 use super::error::ApiError;
 use crate::bindings::exports::provesi::platform::service::Caller;
@@ -25,7 +25,7 @@ pub(super) fn admit(
     identity: &Identity,
     mode: AccessMode,
 ) -> Result<Option<Caller>, ApiError> {
-    let bearer = token(head).and_then(|token| identity.verify(token).ok());
+    let bearer = token(&head.headers, &head.method).and_then(|token| identity.verify(token).ok());
     let open = mode == AccessMode::Open && route.open_in_legacy;
     match (&route.access, &bearer) {
         (Access::Public, _) => {}
@@ -54,13 +54,19 @@ pub(super) fn secure_cookies(headers: &mut HeaderMap) {
     }
 }
 
-fn token(head: &Parts) -> Option<&str> {
-    if let Some(value) = head.headers.get(AUTHORIZATION) {
+/// Names whoever asks, for keeping them on one revision; none when no good token came.
+pub(super) fn caller_key<B>(request: &Request<B>, identity: &Identity) -> Option<String> {
+    let token = token(request.headers(), request.method())?;
+    identity.verify(token).ok().map(|bearer| bearer.user_id.to_string())
+}
+
+fn token<'h>(headers: &'h HeaderMap, method: &Method) -> Option<&'h str> {
+    if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
     }
-    let token = cookie(&head.headers)?;
-    (head.method.is_safe() || same_origin(&head.headers)).then_some(token)
+    let token = cookie(headers)?;
+    (method.is_safe() || same_origin(headers)).then_some(token)
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -93,7 +99,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).expect("a request").into_parts();
-        token(&head).map(str::to_owned)
+        token(&head.headers, &head.method).map(str::to_owned)
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(super) async fn services(State(gateway): State<Arc<Gateway>>) -> impl IntoRe
     let snapshot = gateway.registry.snapshot();
     let mut services = Vec::new();
     let mut all_up = true;
-    for revision in snapshot.services() {
+    for (_, live) in snapshot.services() {
+        let revision = live.main();
         let started = Instant::now();
         let up = match revision.linked.database() {
             Some(database) => database.query("SELECT 1", &[]).await.is_ok(),

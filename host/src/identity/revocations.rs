@@ -58,6 +58,7 @@ impl Revocations {
     pub async fn load(database: Database) -> Result<Self, RevocationError> {
         let migration = ledger::Migration {
             name: "0001_revocations".to_owned(),
+            contracts: false,
             sqlite: "CREATE TABLE revocations (kind TEXT NOT NULL, subject TEXT NOT NULL, at_us INTEGER NOT NULL, \
                      PRIMARY KEY (kind, subject)) STRICT"
                 .to_owned(),

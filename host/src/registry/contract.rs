@@ -1,95 +1,171 @@
-//! The contract check: does every typed import find a live export with the same types?
+//! The contract check: does every typed import find what it expects in all live revisions of who exports it?
 //!
-//! Types are compared by structure, across components; names of records do not count, names of fields, cases and
-//! parameters do not either where wasmtime does not compare them.
+//! It needs compiled components and nothing else, so that it can be tried alone on pairs of WIT (`tests/contracts`).
+//! Types are compared by structure: names of fields, cases and parameters count, names of types do not. Versions of
+//! interfaces agree as semver says (see [`track`]).
+//!
+//! Not here: two services that export one interface (see `snapshot`), grants and resources (see `runtime`).
 
-use std::sync::Arc;
+mod compare;
+mod show;
 
-use wasmtime::component::types::ComponentFunc;
+use std::collections::BTreeSet;
+use std::fmt;
 
-use super::snapshot::Revision;
-use crate::names::ServiceName;
-use crate::runtime::{is_platform, is_wasi};
+use serde::Serialize;
+
+use self::compare::difference;
+use self::show::signature;
+use crate::runtime::{Compiled, InterfaceFuncs, is_platform, is_wasi, track};
+
+/// One live revision as the contract check sees it.
+pub struct Party<'a> {
+    /// The service; its revisions have this in common.
+    pub service: &'a str,
+    /// What people call the revision, `name@7`.
+    pub label: String,
+    /// What it imports and exports.
+    pub compiled: &'a Compiled,
+}
 
 /// An import that is not satisfied.
-#[derive(Debug, thiserror::Error)]
-pub enum Breach {
-    /// Nobody exports the interface.
-    #[error("{consumer} imports {interface}, which no live service exports")]
-    NoExporter {
-        /// Who imports it.
-        consumer: ServiceName,
-        /// What it imports.
-        interface: String,
-    },
-    /// The exported interface lacks a function.
-    #[error("{consumer} imports {interface}#{function}, which {exporter} does not export")]
-    NoFunction {
-        /// Who imports it.
-        consumer: ServiceName,
-        /// The interface.
-        interface: String,
-        /// The function.
-        function: String,
-        /// Who exports the interface without it.
-        exporter: ServiceName,
-    },
-    /// The types differ.
-    #[error("{consumer} imports {interface}#{function} as {expected}, but {exporter} exports it as {actual}")]
-    Types {
-        /// Who imports it.
-        consumer: ServiceName,
-        /// The interface.
-        interface: String,
-        /// The function.
-        function: String,
-        /// Who exports it otherwise.
-        exporter: ServiceName,
-        /// The type that is imported.
-        expected: String,
-        /// The type that is exported.
-        actual: String,
-    },
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+pub struct Breach {
+    /// Label of the revision that imports.
+    pub consumer: String,
+    /// Label of the revision that does not satisfy it; none when no live service exports the interface.
+    pub exporter: Option<String>,
+    /// Full name of the interface, as it is imported.
+    pub interface: String,
+    /// The function; none when the whole interface is missing.
+    pub function: Option<String>,
+    /// Its type as it is imported, written as WIT.
+    pub expected: Option<String>,
+    /// Its type as it is exported; none when it is not.
+    pub actual: Option<String>,
+    /// What is wrong, in words; it names the place in a nested type.
+    pub reason: String,
 }
 
-/// Checks all typed imports of a revision against what is exported.
+/// Checks all typed imports of one revision against all live revisions, itself among them.
 ///
-/// # Errors
-/// The first import that is not satisfied.
-pub(super) fn check<'s>(
-    consumer: &Revision,
-    exporter: impl Fn(&str) -> Option<(&'s Arc<Revision>, &'s str)>,
-) -> Result<(), Box<Breach>> {
-    for (interface, imported) in consumer.linked.compiled().imports() {
-        if is_wasi(interface) || is_platform(interface) {
-            continue;
+/// A service exports an interface if one of its live revisions does; then each of them must satisfy the import,
+/// because a call may reach any of them. An interface without functions needs nobody: its types are compared where
+/// functions use them.
+///
+/// Ordered by interface, then as `live` is, then by function; empty when nothing is wrong.
+pub fn breaches(consumer: &Party<'_>, live: &[Party<'_>]) -> Vec<Breach> {
+    let imports = consumer.compiled.imports().iter();
+    imports
+        .filter(|(name, funcs)| !is_wasi(name) && !is_platform(name) && !is_only_types(funcs))
+        .map(|(interface, funcs)| Import { consumer: &consumer.label, interface, funcs })
+        .flat_map(|import| import.breaches(live))
+        .collect()
+}
+
+/// One typed import of a revision.
+struct Import<'a> {
+    consumer: &'a str,
+    interface: &'a str,
+    funcs: &'a InterfaceFuncs,
+}
+
+impl Import<'_> {
+    fn breaches(&self, live: &[Party<'_>]) -> Vec<Breach> {
+        let track = track(self.interface);
+        let exporting = live.iter().filter(|party| party.compiled.exported_as(&track).is_some());
+        let services: BTreeSet<&str> = exporting.map(|party| party.service).collect();
+        if services.is_empty() {
+            return vec![self.breach(None, self.unexported(live))];
         }
-        let consumer = || consumer.service.clone();
-        let Some((revision, exported_as)) = exporter(interface) else {
-            return Err(Breach::NoExporter { consumer: consumer(), interface: interface.clone() }.into());
-        };
-        let exports = revision.linked.compiled().peer_exports();
-        let exported = exports.into_iter().find(|(name, _)| name.as_str() == exported_as).map(|(_, funcs)| funcs);
-        for (function, expected) in &imported.funcs {
-            let (interface, function) = (interface.clone(), function.clone());
-            let exporter = revision.service.clone();
-            let Some(actual) = exported.and_then(|exported| exported.funcs.get(&function)) else {
-                return Err(Breach::NoFunction { consumer: consumer(), interface, function, exporter }.into());
+        let asked = live.iter().filter(|party| services.contains(party.service));
+        asked.flat_map(|party| self.held_against(party, &track)).collect()
+    }
+
+    fn held_against(&self, exporter: &Party<'_>, track: &str) -> Vec<Breach> {
+        if let Some(exported) = exported(exporter.compiled, track) {
+            return self.functions(exporter, exported);
+        }
+        let reason = "another live revision of the service exports the interface, this one does not";
+        vec![self.breach(Some(exporter), reason.to_owned())]
+    }
+
+    fn functions(&self, exporter: &Party<'_>, exported: &InterfaceFuncs) -> Vec<Breach> {
+        let mut found = Vec::new();
+        for (function, expected) in &self.funcs.funcs {
+            let actual = exported.funcs.get(function);
+            let reason = match actual {
+                Some(actual) => difference(expected, actual),
+                None => Some("the function is not exported".to_owned()),
             };
-            if !same(expected, actual) {
-                let (expected, actual) = (signature(expected), signature(actual));
-                return Err(
-                    Breach::Types { consumer: consumer(), interface, function, exporter, expected, actual }.into()
-                );
-            }
+            found.extend(reason.map(|reason| Breach {
+                function: Some(function.clone()),
+                expected: Some(signature(expected)),
+                actual: actual.map(signature),
+                ..self.breach(Some(exporter), reason)
+            }));
+        }
+        found
+    }
+
+    /// Says that nobody exports it, and who exports a version that does not agree.
+    fn unexported(&self, live: &[Party<'_>]) -> String {
+        let mut others = BTreeSet::new();
+        for party in live {
+            let names = party.compiled.peer_exports().map(|(name, _)| name);
+            let same = names.filter(|name| unversioned(name) == unversioned(self.interface));
+            others.extend(same.map(|name| format!("{} exports {name}", party.label)));
+        }
+        if others.is_empty() {
+            return "no live service exports it".to_owned();
+        }
+        let others: Vec<String> = others.into_iter().collect();
+        format!("no live service exports a version that agrees with it; {}", others.join(", "))
+    }
+
+    fn breach(&self, exporter: Option<&Party<'_>>, reason: String) -> Breach {
+        Breach {
+            consumer: self.consumer.to_owned(),
+            exporter: exporter.map(|party| party.label.clone()),
+            interface: self.interface.to_owned(),
+            function: None,
+            expected: None,
+            actual: None,
+            reason,
         }
     }
-    Ok(())
 }
 
-fn same(expected: &ComponentFunc, actual: &ComponentFunc) -> bool {
-    expected.params().map(|(_, ty)| ty).eq(actual.params().map(|(_, ty)| ty)) && expected.results().eq(actual.results())
+/// Finds what a call on a track reaches.
+fn exported<'a>(compiled: &'a Compiled, track: &str) -> Option<&'a InterfaceFuncs> {
+    let full = compiled.exported_as(track)?;
+    compiled.peer_exports().find(|(name, _)| name.as_str() == full).map(|(_, funcs)| funcs)
 }
 
-mod show;
-use self::show::signature;
+/// Says whether nothing of an interface can be called.
+fn is_only_types(interface: &InterfaceFuncs) -> bool {
+    interface.funcs.is_empty() && !interface.has_resources
+}
+
+fn unversioned(interface: &str) -> &str {
+    interface.split_once('@').map_or(interface, |(name, _)| name)
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} imports {}", self.consumer, self.interface)?;
+        if let Some(function) = &self.function {
+            write!(f, "#{function}")?;
+        }
+        if let Some(expected) = &self.expected {
+            write!(f, " as {expected}")?;
+        }
+        if let Some(exporter) = &self.exporter {
+            write!(f, " from {exporter}")?;
+        }
+        if let Some(actual) = &self.actual {
+            write!(f, ", which exports it as {actual}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::bindings::exports::provesi::platform::service as wit;
 use crate::db::ledger::Migration;
 
@@ -44,7 +46,8 @@ pub struct Route {
 }
 
 /// HTTP methods that a route can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// Reads.
     Get,
@@ -56,6 +59,18 @@ pub enum Method {
     Patch,
     /// Removes.
     Delete,
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        })
+    }
 }
 
 /// Who may call a route.
@@ -124,7 +139,12 @@ impl TryFrom<wit::Description> for ServiceDescription {
         let migrations = described
             .migrations
             .into_iter()
-            .map(|found| Migration { name: found.name, sqlite: found.sqlite, postgres: found.postgres })
+            .map(|found| Migration {
+                name: found.name,
+                contracts: found.phase == wit::MigrationPhase::Contract,
+                sqlite: found.sqlite,
+                postgres: found.postgres,
+            })
             .collect();
         let tasks = described.tasks.into_iter().map(Task::try_from).collect::<Result<_, _>>()?;
         Ok(Self { version, summary: described.summary, routes, migrations, tasks })

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::description::Method;
-use super::snapshot::Revision;
+use super::snapshot::{Live, Revision, Ticket, pick};
+use crate::names::ServiceName;
 
 /// All routes of a snapshot.
 #[derive(Default)]
@@ -16,8 +17,16 @@ pub struct RouteTable {
     by_method: BTreeMap<Method, matchit::Router<Target>>,
 }
 
+/// What answers one method on one pattern: a service, in all of its live revisions that have the route.
 struct Target {
+    service: ServiceName,
+    salt: u64,
+    variants: Vec<Variant>,
+}
+
+struct Variant {
     revision: Arc<Revision>,
+    weight: u8,
     route: usize,
     /// Names and kinds of the parameters, in the order of the path.
     params: Vec<(String, ParamKind)>,
@@ -54,35 +63,51 @@ pub enum RouteMatch<'t> {
 
 /// Two routes answer the same requests.
 #[derive(Debug, thiserror::Error)]
-#[error("route {pattern} of operation {operation} collides with {with}")]
+#[error("route {pattern} of {service} collides with {with}")]
 pub struct RouteCollision {
     pattern: String,
-    operation: String,
+    service: ServiceName,
     with: String,
 }
 
 impl RouteTable {
-    /// Adds all routes of a revision.
+    /// Collects the routes of all live revisions.
     ///
     /// # Errors
-    /// When one of them collides with a route that is there.
-    pub(super) fn add(&mut self, revision: &Arc<Revision>) -> Result<(), RouteCollision> {
-        for (route, described) in revision.description.routes.iter().enumerate() {
-            let (pattern, params) = compile(&described.pattern);
-            let target = Target { revision: Arc::clone(revision), route, params };
-            let router = self.by_method.entry(described.method).or_default();
-            router.insert(pattern, target).map_err(|error| RouteCollision {
-                pattern: described.pattern.clone(),
-                operation: described.operation.clone(),
-                with: error.to_string(),
-            })?;
+    /// When two services answer the same requests, or one revision twice.
+    pub(super) fn build(services: &BTreeMap<ServiceName, Live>) -> Result<Self, RouteCollision> {
+        let mut targets: BTreeMap<(Method, String), Target> = BTreeMap::new();
+        for (service, live) in services {
+            for (revision, weight) in live.revisions() {
+                for (route, described) in revision.description.routes.iter().enumerate() {
+                    let (pattern, params) = compile(&described.pattern);
+                    let target = targets.entry((described.method, pattern)).or_insert_with(|| Target {
+                        service: service.clone(),
+                        salt: live.salt(),
+                        variants: Vec::new(),
+                    });
+                    let twice = target.variants.iter().any(|known| known.revision.number == revision.number);
+                    if target.service != *service || twice {
+                        let (pattern, service) = (described.pattern.clone(), service.clone());
+                        return Err(RouteCollision { pattern, service, with: format!("one of {}", target.service) });
+                    }
+                    let (revision, weight) = (Arc::clone(revision), *weight);
+                    target.variants.push(Variant { revision, weight, route, params });
+                }
+            }
         }
-        Ok(())
+        let mut this = Self::default();
+        for ((method, pattern), target) in targets {
+            let service = target.service.clone();
+            let inserted = this.by_method.entry(method).or_default().insert(pattern.clone(), target);
+            inserted.map_err(|error| RouteCollision { pattern, service, with: error.to_string() })?;
+        }
+        Ok(this)
     }
 
     /// Finds what answers a method on a path, which is as it was sent.
-    pub fn find(&self, method: Method, path: &str) -> RouteMatch<'_> {
-        if let Some(found) = self.find_for(method, path) {
+    pub fn find(&self, method: Method, path: &str, ticket: Ticket) -> RouteMatch<'_> {
+        if let Some(found) = self.find_for(method, path, ticket) {
             return found;
         }
         let others = self.methods(path);
@@ -91,12 +116,14 @@ impl RouteTable {
 
     /// Returns the methods that have a route for a path.
     pub fn methods(&self, path: &str) -> Vec<Method> {
-        self.by_method.keys().copied().filter(|method| self.find_for(*method, path).is_some()).collect()
+        let any = Ticket::of("");
+        self.by_method.keys().copied().filter(|method| self.find_for(*method, path, any).is_some()).collect()
     }
 
-    fn find_for(&self, method: Method, path: &str) -> Option<RouteMatch<'_>> {
+    fn find_for(&self, method: Method, path: &str, ticket: Ticket) -> Option<RouteMatch<'_>> {
         let found = self.by_method.get(&method)?.at(path).ok()?;
         let target = found.value;
+        let target = pick(&target.variants, ticket, target.salt, |variant| (variant, variant.weight));
         let mut params = Vec::with_capacity(target.params.len());
         for ((name, kind), (_, raw)) in target.params.iter().zip(found.params.iter()) {
             let digits = raw.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,11 +1,14 @@
 //! From bytes to code, and what a component imports and exports.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex};
 
-use super::{Runtime, is_platform};
+use super::{Runtime, is_platform, track};
 use crate::names::ComponentDigest;
 
 /// A compiled component, not yet linked.
@@ -14,6 +17,8 @@ pub struct Compiled {
     digest: ComponentDigest,
     imports: BTreeMap<String, InterfaceFuncs>,
     exports: BTreeMap<String, InterfaceFuncs>,
+    /// Full names of the exports by what of them must agree with an import.
+    tracks: BTreeMap<String, String>,
 }
 
 /// The functions of an interface, by name.
@@ -25,12 +30,42 @@ pub struct InterfaceFuncs {
     pub has_resources: bool,
 }
 
+/// Stack of a compiling thread: hostile code nests deeper than honest code.
+const COMPILE_STACK: usize = 16 << 20;
+
 /// The bytes are no component that this host can run.
 #[derive(Debug, thiserror::Error)]
 #[error("not a component that this host can run")]
 pub struct CompileError(#[source] wasmtime::Error);
 
+/// Longest wait for a compilation: the largest of the platform takes a second, and who is faster than this stays.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How far a compiling thread stands back behind those that serve: about a tenth of a contended core.
+const NICENESS: i32 = 10;
+
 impl Runtime {
+    /// Compiles on a thread of its own, one component at a time, behind everything that serves.
+    ///
+    /// # Errors
+    /// When the bytes are no valid component, or it takes too long.
+    pub async fn compile_aside(self: Arc<Self>, bytes: Bytes) -> Result<Compiled, CompileError> {
+        let late = |_| CompileError(wasmtime::Error::msg("its compilation takes too long"));
+        let compiling = Arc::clone(&self.compiling);
+        let turn = tokio::time::timeout(COMPILE_TIMEOUT, compiling.acquire_owned()).await.map_err(late)?;
+        let (done, compiled) = tokio::sync::oneshot::channel();
+        let compile = move || {
+            let _turn = turn;
+            // Refused only where a sandbox forbids it; then the compilation is merely less polite.
+            let _ = rustix::process::nice(NICENESS);
+            let _ = done.send(self.compile(&bytes));
+        };
+        let thread = std::thread::Builder::new().name("compile".to_owned()).stack_size(COMPILE_STACK);
+        thread.spawn(compile).map_err(|error| CompileError(error.into()))?;
+        let compiled = tokio::time::timeout(COMPILE_TIMEOUT, compiled).await.map_err(late)?;
+        compiled.unwrap_or_else(|_| Err(CompileError(wasmtime::Error::msg("the compiler panicked"))))
+    }
+
     /// Compiles a component, or takes its code from the cache. Takes a core for a while: not for async threads.
     ///
     /// # Errors
@@ -56,7 +91,11 @@ impl Runtime {
             let index = |func: &str| component.get_export_index(interface.as_ref(), func);
             exports.insert(name.to_owned(), InterfaceFuncs::collect(items, index));
         }
-        Ok(Compiled { component, digest: ComponentDigest::of(bytes), imports, exports })
+        // Of two versions on one track the newer one answers: collected last, it stays.
+        let mut names: Vec<&String> = exports.keys().filter(|name| !is_platform(name)).collect();
+        names.sort_by_key(|name| name.split_once('@').and_then(|(_, version)| semver::Version::parse(version).ok()));
+        let tracks = names.into_iter().map(|name| (track(name), name.clone())).collect();
+        Ok(Compiled { component, digest: ComponentDigest::of(bytes), imports, exports, tracks })
     }
 }
 
@@ -74,6 +113,16 @@ impl Compiled {
     /// Returns what it offers to other services, by full interface name.
     pub fn peer_exports(&self) -> impl Iterator<Item = (&String, &InterfaceFuncs)> {
         self.exports.iter().filter(|(name, _)| !is_platform(name))
+    }
+
+    /// Finds the export that an import on a track gets, by its full name.
+    pub fn exported_as(&self, track: &str) -> Option<&str> {
+        self.tracks.get(track).map(String::as_str)
+    }
+
+    /// Returns the tracks of what it offers to other services.
+    pub fn exported_tracks(&self) -> impl Iterator<Item = &str> {
+        self.tracks.keys().map(String::as_str)
     }
 
     pub(super) fn export_index(&self, interface: &str, func: &str) -> Option<&ComponentExportIndex> {

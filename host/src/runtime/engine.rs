@@ -4,8 +4,10 @@
 //! together seven times cheaper than the defaults. Guests are interrupted by epochs, a thread ticks.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -28,6 +30,8 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 8;
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<HostState>,
+    /// One compilation at a time: it takes a core for a while.
+    pub(super) compiling: Arc<Semaphore>,
 }
 
 /// Why there is no engine.
@@ -64,11 +68,13 @@ impl Runtime {
             .cache(Some(cache))
             .epoch_interruption(true)
             .concurrency_support(false)
+            // A deploy may take one core from those that serve, not all of them.
+            .parallel_compilation(false)
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances, max_memory)));
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let linker = base_linker(&engine).map_err(RuntimeError::Engine)?;
         tick(&engine).map_err(RuntimeError::Ticker)?;
-        Ok(Self { engine, linker })
+        Ok(Self { engine, linker, compiling: Arc::new(Semaphore::new(1)) })
     }
 }
 

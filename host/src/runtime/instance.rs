@@ -19,12 +19,14 @@ use crate::fault::GuestFault;
 const GRACE: Duration = Duration::from_millis(30);
 
 /// Why an invocation has no result.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The guest broke its contract.
+    #[error("the guest {0}")]
     Guest(GuestFault),
     /// The host failed.
-    Host(wasmtime::Error),
+    #[error("the host failed")]
+    Host(#[source] wasmtime::Error),
 }
 
 impl Linked {

@@ -8,6 +8,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Val;
 use wasmtime::component::types::{ComponentFunc, Type};
 
+use super::linker::track;
 use super::state::HostState;
 use crate::fault::CallError;
 use crate::names::RequestId;
@@ -16,6 +17,8 @@ use crate::names::RequestId;
 pub struct PeerCall {
     /// Full name of the interface, with its version.
     pub interface: Arc<str>,
+    /// As much of that name as an export must agree with.
+    pub track: Arc<str>,
     /// Name of the function.
     pub function: Arc<str>,
     /// The arguments.
@@ -58,11 +61,13 @@ pub(super) fn trampoline(
 + Sync
 + 'static {
     let function: Arc<str> = function.into();
+    let track: Arc<str> = track(&interface).into();
     move |store, ty, params, results| {
         let invocation = &store.data().invocation;
         let peers = Arc::clone(&invocation.peers);
         let call = PeerCall {
             interface: Arc::clone(&interface),
+            track: Arc::clone(&track),
             function: Arc::clone(&function),
             params: params.to_vec(),
             request_id: invocation.request_id.clone(),

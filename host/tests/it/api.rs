@@ -2,6 +2,8 @@
 
 mod auth;
 mod edge;
+mod fields;
 mod inventory;
+mod log_in;
 mod orders;
 mod products;

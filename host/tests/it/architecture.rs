@@ -6,16 +6,20 @@ use crate::support::root;
 
 /// Which room may name which others; `app` and `main` may name all, leaves only themselves.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("gateway", &["bindings", "config", "dispatch", "fault", "identity", "names", "registry"]),
-    ("dispatch", &["bindings", "config", "fault", "names", "registry", "runtime"]),
-    ("registry", &["bindings", "capabilities", "config", "db", "fault", "identity", "names", "runtime"]),
+    ("admin", &["config", "feed", "listener", "names", "registry"]),
+    ("gateway", &["bindings", "config", "dispatch", "fault", "identity", "listener", "names", "registry"]),
+    ("dispatch", &["bindings", "config", "fault", "feed", "names", "registry", "runtime"]),
+    ("registry", &["bindings", "capabilities", "config", "db", "fault", "feed", "identity", "names", "runtime"]),
     ("runtime", &["bindings", "capabilities", "config", "db", "fault", "identity", "names"]),
     ("capabilities", &["bindings", "db", "identity", "names"]),
     ("identity", &["db"]),
     ("config", &["names"]),
     ("fault", &["names"]),
     ("bindings", &["capabilities"]),
+    ("cli", &["names"]),
     ("db", &[]),
+    ("feed", &[]),
+    ("listener", &[]),
     ("names", &[]),
     ("shutdown", &[]),
     ("telemetry", &[]),

@@ -2,5 +2,13 @@
 
 mod api;
 mod architecture;
+mod contracts;
+mod crash;
+mod deployments;
 mod faults;
+mod hosts;
+mod open;
+mod peers;
+mod start;
 mod support;
+mod swaps;

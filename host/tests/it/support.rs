@@ -1,9 +1,10 @@
 //! Starts a host with demo data and a database of its own, and speaks to it.
 
 mod postgres;
+mod process;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use provesi::app::{App, Options};
 use provesi::config::Config;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::postgres::Postgres;
+pub(crate) use self::process::{Process, try_send};
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub(crate) use on_both_databases;
 /// A running host.
 pub(crate) struct TestApp {
     base: String,
+    admin: String,
+    admin_token: String,
     client: reqwest::Client,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -85,18 +89,23 @@ impl TestApp {
             Backend::Sqlite => None,
             Backend::Postgres => Some(Postgres::start()?),
         };
-        let folder = tempfile::tempdir().expect("a folder");
         let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
-        let config = folder.path().join("provesi.toml");
-        std::fs::write(&config, configuration(&url, more)).expect("the configuration is written");
-        let config = Config::load(&config).expect("the configuration is valid");
-        let options = Options { data: folder.path().join("data"), demo: true };
-        let app = App::start(&config, options).await.expect("the host starts");
+        let app = Self::start_as(&Setup { url: &url, more, ..Setup::default() }).await;
+        Some(Self { postgres, ..app })
+    }
+
+    /// Starts a host that is not as usual.
+    pub(crate) async fn start_as(setup: &Setup<'_>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let app = setup.host(folder.path()).await.expect("the host starts");
         let base = format!("http://{}", app.address().expect("an address"));
+        let admin = format!("http://{}", app.admin_address().expect("an address"));
+        let data = setup.data.map_or_else(|| folder.path().join("data"), Path::to_owned);
+        let admin_token = std::fs::read_to_string(data.join("admin-token")).expect("a token");
         let stop = CancellationToken::new();
         let running = TaskTracker::new().spawn(app.run(stop.clone()));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Some(Self { base, client, stop, running, folder, postgres })
+        Self { base, admin, admin_token, client, stop, running, folder, postgres: None }
     }
 
     /// Stops the host and checks that nothing of it is left running.
@@ -113,6 +122,40 @@ impl TestApp {
     /// Returns the address, `http://host:port`.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Returns the operators' address, `http://host:port`.
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Returns the operators' token.
+    pub(crate) fn admin_token(&self) -> &str {
+        self.admin_token.trim()
+    }
+
+    /// Starts an operator's request, with the token.
+    pub(crate) fn operate(&self, method: &str, path: &str) -> RequestBuilder {
+        let method: Method = method.parse().expect("a method");
+        self.client.request(method, format!("{}{path}", self.admin)).bearer_auth(self.admin_token())
+    }
+
+    /// Uploads a component as the next revision of a service; `query` may say how it is activated.
+    pub(crate) async fn upload(&self, service: &str, query: &str, bytes: Vec<u8>) -> Answer {
+        let request = self.operate("POST", &format!("/v1/services/{service}/revisions{query}"));
+        send(request.header("content-type", "application/wasm").body(bytes)).await
+    }
+
+    /// Deploys the component in a file, which has to be accepted.
+    pub(crate) async fn deploy(&self, service: &str, file: &Path) -> Value {
+        let answer = self.upload(service, "", std::fs::read(file).expect("a component")).await;
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+        answer.body
+    }
+
+    /// Returns the folder of the host's configuration and data.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Starts a request.
@@ -180,22 +223,97 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("host/ lies in the root").to_owned()
 }
 
-fn configuration(url: &str, more: &str) -> String {
-    let root = root();
-    let root = root.display();
-    let service = |name: &str, grants: &str| {
-        format!("[services.{name}]\ncomponent = \"{root}/target/components/{name}.wasm\"\ngrants = [{grants}]\n")
-    };
-    [
-        "[gateway]\nlisten = \"127.0.0.1:0\"\n".to_owned(),
-        format!("[storage]\nurl = \"{url}\"\n"),
-        // Hosts of many tests share one address space and one cache of compiled code.
-        format!("[runtime]\nmax-instances = 64\ncache = \"{root}/target/test-cache\"\n"),
-        service("auth", r#""sql", "tokens", "passwords""#),
-        service("products", r#""sql""#),
-        service("inventory", r#""sql", "provesi:products/catalog""#),
-        service("orders", r#""sql", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#),
-        more.to_owned(),
-    ]
-    .concat()
+/// How a host is started; as usual it is four services with demo data, on SQLite files of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup<'s> {
+    /// Whether empty databases get demo data.
+    pub(crate) demo: bool,
+    /// Whether a changed component file is deployed by itself.
+    pub(crate) watch: bool,
+    /// `gateway.listen`.
+    pub(crate) listen: &'s str,
+    /// `gateway.access`.
+    pub(crate) access: &'s str,
+    /// Further keys of `[gateway]`.
+    pub(crate) gateway: &'s str,
+    /// Further keys of `[admin]`.
+    pub(crate) admin: &'s str,
+    /// `storage.url`.
+    pub(crate) url: &'s str,
+    /// The data folder; none for one beside the configuration.
+    pub(crate) data: Option<&'s Path>,
+    /// Which of the four services are configured.
+    pub(crate) services: &'s [&'s str],
+    /// Further tables of `provesi.toml`.
+    pub(crate) more: &'s str,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            demo: true,
+            watch: false,
+            listen: "127.0.0.1:0",
+            access: "enforced",
+            gateway: "",
+            admin: "",
+            url: "sqlite:",
+            data: None,
+            services: &["auth", "products", "inventory", "orders"],
+            more: "",
+        }
+    }
+}
+
+impl Setup<'_> {
+    /// Brings a host up to its bound port; its configuration is written to a folder.
+    pub(crate) async fn host(&self, folder: &Path) -> anyhow::Result<App> {
+        let config = Config::load(&self.write(folder))?;
+        let data = self.data.map_or_else(|| folder.join("data"), Path::to_owned);
+        App::start(&config, Options { data, demo: self.demo, watch: self.watch }).await
+    }
+
+    /// Writes the configuration to a folder and returns the file.
+    pub(crate) fn write(&self, folder: &Path) -> PathBuf {
+        let root = root();
+        let mut text = [
+            format!("[gateway]\nlisten = \"{}\"\naccess = \"{}\"\n{}\n", self.listen, self.access, self.gateway),
+            format!("[admin]\nlisten = \"127.0.0.1:0\"\n{}\n", self.admin),
+            format!("[storage]\nurl = \"{}\"\n", self.url),
+            // Hosts of many tests share one address space and one cache of compiled code.
+            format!("[runtime]\nmax-instances = 64\ncache = \"{}/target/test-cache\"\n", root.display()),
+        ]
+        .concat();
+        for name in self.services {
+            let grants = match *name {
+                "auth" => r#""sql", "tokens", "passwords""#,
+                "inventory" => r#""sql", "provesi:products/catalog""#,
+                "orders" => r#""sql", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#,
+                _ => r#""sql""#,
+            };
+            text += &service(name, &root.join(format!("target/components/{name}.wasm")), grants);
+        }
+        let file = folder.join("provesi.toml");
+        std::fs::write(&file, text + self.more).expect("the configuration is written");
+        file
+    }
+}
+
+/// Writes a service's table of `provesi.toml`; further keys of it can follow.
+pub(crate) fn service(name: &str, component: &Path, grants: &str) -> String {
+    format!("[services.{name}]\ncomponent = \"{}\"\ngrants = [{grants}]\n", component.display())
+}
+
+/// Returns the component of a fixture.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    root().join(format!("target/fixtures/fixture_{name}.wasm"))
+}
+
+/// Asks until something holds, at most for a time.
+pub(crate) async fn eventually(what: &str, bound: Duration, holds: impl AsyncFn() -> bool) {
+    let until = Instant::now() + bound;
+    while !holds().await {
+        assert!(Instant::now() < until, "not within {bound:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -1,6 +1,6 @@
 //! Logging in and out, and what a token is good for.
 
-use provesi_sdk::sql::Database;
+use provesi_sdk::sql::{self, Database};
 use provesi_sdk::{Error, Request, Response, Result, Secret, Text, clock, config, input, passwords, tokens};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -62,31 +62,34 @@ pub(crate) fn login(request: &Request) -> Result<Response> {
     attempt.admit()?;
     let found = store::credentials_of(&Database, &body.username)?;
     let hash = found.as_ref().map_or(NOBODY, |found| &found.password_hash);
-    let matches = passwords::matches(&body.password, hash)?;
-    let Some(user) = found.filter(|found| matches && found.is_active) else {
-        attempt.failed()?;
-        return Err(Error::field("non_field_errors", "Credenciales inválidas"));
-    };
-    attempt.succeeded()?;
+    let matches = attempt.matches(&body.password, hash)?;
+    let user = found.filter(|found| matches && found.is_active).ok_or_else(no_credentials)?;
     let ttl_seconds = config::get("token-ttl-seconds").and_then(|text| text.parse().ok()).unwrap_or(TTL_SECONDS);
-    let (username, role) = (user.username.clone(), user.role.clone());
-    let token = tokens::issue(&tokens::Claims { user_id: user.id, username, role, ttl_seconds })?;
-    // Checking took a while: a change of the user that ended its tokens meanwhile must end this one too.
-    if store::credentials(&Database, user.id)?.as_ref() != Some(&user) {
-        tokens::revoke(&token.id)?;
-        return Err(Error::field("non_field_errors", "Credenciales inválidas"));
-    }
-    let cookie = format!("sessionid={}; Path=/; Max-Age={ttl_seconds}; HttpOnly; SameSite=Lax", token.text);
-    users::show(&Database, user.id, |user| {
-        let answer = LoggedIn {
-            message: "Login exitoso",
-            user,
-            token: &token.text,
-            token_type: "Bearer",
-            expires_in: ttl_seconds,
-        };
-        Response::ok(&answer).header("set-cookie", cookie)
+    sql::transaction(|tx| {
+        // Checking took a while. A change of the user that ends its tokens came before, and is seen here, or waits for
+        // this transaction, and ends this token too.
+        if !store::hold(tx, &user)? {
+            return Err(no_credentials());
+        }
+        attempt.succeeded(tx)?;
+        let (username, role) = (user.username.clone(), user.role.clone());
+        let token = tokens::issue(&tokens::Claims { user_id: user.id, username, role, ttl_seconds })?;
+        let cookie = format!("sessionid={}; Path=/; Max-Age={ttl_seconds}; HttpOnly; SameSite=Lax", token.text);
+        users::show(tx, user.id, |user| {
+            let answer = LoggedIn {
+                message: "Login exitoso",
+                user,
+                token: &token.text,
+                token_type: "Bearer",
+                expires_in: ttl_seconds,
+            };
+            Response::ok(&answer).header("set-cookie", cookie)
+        })
     })
+}
+
+fn no_credentials() -> Error {
+    Error::field("non_field_errors", "Credenciales inválidas")
 }
 
 pub(crate) fn logout(request: &Request) -> Result<Response> {
@@ -111,15 +114,24 @@ pub(crate) fn change_password(request: &Request) -> Result<Response> {
     let attempt = Attempt { username: &caller.username, address: request.header("x-real-ip").unwrap_or_default() };
     attempt.admit()?;
     let user = store::credentials(&Database, caller.user_id)?.ok_or_else(users::not_found)?;
-    if !passwords::matches(&body.current_password, &user.password_hash)? {
-        attempt.failed()?;
-        return Err(Error::field("current_password", "La contraseña actual no es correcta."));
+    if !attempt.matches(&body.current_password, &user.password_hash)? {
+        return Err(not_current());
     }
+    attempt.succeeded(&Database)?;
     if let Some(problem) = domain::password_problem(&body.new_password, &user.username) {
         return Err(Error::field("new_password", problem));
     }
+    // Hashing takes long: before the transaction, which others wait for.
     let hash = passwords::hash(&body.new_password)?;
-    store::set_password(&Database, user.id, &hash, clock::now())?;
-    tokens::revoke_user(user.id)?;
+    sql::transaction(|tx| {
+        if !store::set_password(tx, &user, &hash, clock::now())? {
+            return Err(not_current());
+        }
+        tokens::revoke_user(user.id)
+    })?;
     Ok(Response::ok(&Message { message: "Contraseña actualizada" }))
+}
+
+fn not_current() -> Error {
+    Error::field("current_password", "La contraseña actual no es correcta.")
 }

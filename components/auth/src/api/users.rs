@@ -1,10 +1,10 @@
 //! Users.
 
 use provesi_sdk::list::{self, List};
-use provesi_sdk::sql::{self, Connection, Database};
+use provesi_sdk::sql::{self, Connection, Database, Unique};
 use provesi_sdk::{
-    Email, Error, FieldErrors, Patch, Request, Response, Result, Secret, Text, Timestamp, clock, idempotency, input,
-    params, passwords, row, tokens,
+    Email, Error, FieldErrors, Omittable, Patch, Request, Response, Result, Secret, Text, Timestamp, clock, columns,
+    idempotency, input, params, passwords, row, tokens,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,38 +18,46 @@ input! {
         username: Text<150>,
         password: Secret,
         email: Email,
-        first_name: Option<Text<150>>,
-        last_name: Option<Text<150>>,
-        role: Option<RoleName>,
+        first_name: Omittable<Text<150>>,
+        last_name: Omittable<Text<150>>,
+        role: Omittable<RoleName>,
         phone: Option<Text<20>>,
         address: Option<Text<500>>,
         document_type: Option<DocumentName>,
         document_number: Option<Text<20>>,
         city: Option<Text<100>>,
-        is_active: Option<bool>,
+        is_active: Omittable<bool>,
     }
 }
 
 input! {
     /// A change of a user.
     pub(crate) struct UserPatch {
-        username: Option<Text<150>>,
-        password: Option<Secret>,
-        email: Option<Email>,
-        first_name: Option<Text<150>>,
-        last_name: Option<Text<150>>,
-        role: Option<RoleName>,
+        username: Omittable<Text<150>>,
+        password: Omittable<Secret>,
+        email: Omittable<Email>,
+        first_name: Omittable<Text<150>>,
+        last_name: Omittable<Text<150>>,
+        role: Omittable<RoleName>,
         phone: Patch<Text<20>>,
         address: Patch<Text<500>>,
         document_type: Patch<DocumentName>,
         document_number: Patch<Text<20>>,
         city: Patch<Text<100>>,
-        is_active: Option<bool>,
+        is_active: Omittable<bool>,
     }
 }
 
 type RoleName = provesi_sdk::Chosen<Role>;
 type DocumentName = provesi_sdk::Chosen<DocumentType>;
+
+const UNIQUE: Unique<2> = Unique {
+    table: "users",
+    columns: [
+        ("username", "Ya existe un usuario con este nombre."),
+        ("document_number", "Ya existe un usuario con este documento."),
+    ],
+};
 
 /// A user without its times.
 #[derive(Serialize, JsonSchema)]
@@ -153,18 +161,19 @@ pub(crate) fn create(request: &Request) -> Result<Response> {
         password_hash: passwords::hash(&new.password)?,
         username: new.username.into(),
         email: new.email.into(),
-        first_name: new.first_name.map(Into::into).unwrap_or_default(),
-        last_name: new.last_name.map(Into::into).unwrap_or_default(),
-        role: new.role.map_or(Role::Cliente, |role| role.0).name().to_owned(),
+        first_name: new.first_name.0.map(Into::into).unwrap_or_default(),
+        last_name: new.last_name.0.map(Into::into).unwrap_or_default(),
+        role: new.role.0.map_or(Role::Cliente, |role| role.0).name().to_owned(),
         phone: new.phone.map(Into::into),
         address: new.address.map(Into::into),
         document_type: new.document_type.map(|kind| kind.0.name().to_owned()),
         document_number: new.document_number.map(Into::into),
         city: new.city.map(Into::into),
-        is_active: new.is_active.unwrap_or(true),
+        is_active: new.is_active.0.unwrap_or(true),
     };
     idempotency::once(request, |tx| {
-        let id = store::insert(tx, &fields, clock::now()).map_err(taken)?;
+        UNIQUE.check(tx, None, [Some(&*fields.username), fields.document_number.as_deref()])?;
+        let id = store::insert(tx, &fields, clock::now()).map_err(|error| UNIQUE.explain(error))?;
         show(tx, id, |user| Response::created(&user))
     })
 }
@@ -173,34 +182,38 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
     let id = request.path_id("id").ok_or_else(not_found)?;
     let patch: UserPatch = request.json()?;
     let current = store::find(&Database, id)?.ok_or_else(not_found)?;
-    let username = patch.username.as_deref().unwrap_or(&current.username);
-    check(patch.username.as_deref(), patch.password.as_deref(), username)?;
+    let username = patch.username.0.as_deref().unwrap_or(&current.username);
+    check(patch.username.0.as_deref(), patch.password.0.as_deref(), username)?;
     // Hashing takes long: before the transaction, which others wait for.
-    let password_hash = patch.password.as_deref().map(passwords::hash).transpose()?;
-    let ends_tokens = sql::transaction(|tx| {
+    let password_hash = patch.password.0.as_deref().map(passwords::hash).transpose()?;
+    sql::transaction(|tx| {
         let patch: UserPatch = request.json()?;
+        let now = clock::now();
+        // Changed before it is read: of two changes at once the second one sees what the first one left.
+        sql::update(tx, "users", id, columns! { updated_at: now })?;
         let current = store::find(tx, id)?.ok_or_else(not_found)?;
         let next = Fields {
-            username: patch.username.map_or(current.username, Into::into),
+            username: patch.username.0.map_or(current.username, Into::into),
             password_hash: password_hash.clone().unwrap_or(current.password_hash),
-            email: patch.email.map_or(current.email, Into::into),
-            first_name: patch.first_name.map_or(current.first_name, Into::into),
-            last_name: patch.last_name.map_or(current.last_name, Into::into),
-            role: patch.role.map_or(current.role.clone(), |role| role.0.name().to_owned()),
+            email: patch.email.0.map_or(current.email, Into::into),
+            first_name: patch.first_name.0.map_or(current.first_name, Into::into),
+            last_name: patch.last_name.0.map_or(current.last_name, Into::into),
+            role: patch.role.0.map_or(current.role.clone(), |role| role.0.name().to_owned()),
             phone: patch.phone.map(Into::into).apply(current.phone),
             address: patch.address.map(Into::into).apply(current.address),
             document_type: patch.document_type.map(|kind| kind.0.name().to_owned()).apply(current.document_type),
             document_number: patch.document_number.map(Into::into).apply(current.document_number),
             city: patch.city.map(Into::into).apply(current.city),
-            is_active: patch.is_active.unwrap_or(current.is_active),
+            is_active: patch.is_active.0.unwrap_or(current.is_active),
         };
-        store::update(tx, id, &next, clock::now()).map_err(taken)?;
-        Ok(password_hash.is_some() || next.role != current.role || !next.is_active)
-    })?;
-    if ends_tokens {
-        tokens::revoke_user(id)?;
-    }
-    show(&Database, id, |user| Response::ok(&user))
+        UNIQUE.check(tx, Some(id), [Some(&*next.username), next.document_number.as_deref()])?;
+        store::update(tx, id, &next, now).map_err(|error| UNIQUE.explain(error))?;
+        let response = show(tx, id, |user| Response::ok(&user))?;
+        if password_hash.is_some() || next.role != current.role || !next.is_active {
+            tokens::revoke_user(id)?;
+        }
+        Ok(response)
+    })
 }
 
 /// Reads a user and answers with it.
@@ -227,14 +240,4 @@ fn check(new_name: Option<&str>, new_password: Option<&str>, username: &str) -> 
         errors.add("password", problem);
     }
     errors.into_result()
-}
-
-fn taken(error: sql::Error) -> Error {
-    if sql::broke(&error, "users_username_key") {
-        return Error::field("username", "Ya existe un usuario con este nombre.");
-    }
-    if sql::broke(&error, "users_document_number_key") {
-        return Error::field("document_number", "Ya existe un usuario con este documento.");
-    }
-    error.into()
 }

@@ -2,7 +2,9 @@
 
 use provesi_sdk::list::{self, List};
 use provesi_sdk::sql::{self, Connection};
-use provesi_sdk::{Error, Int, Request, Response, Result, Text, Timestamp, clock, idempotency, input, params, row};
+use provesi_sdk::{
+    Error, Int, Request, Response, Result, Text, Timestamp, clock, columns, idempotency, input, params, row,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -50,21 +52,19 @@ pub(crate) fn list(request: &Request) -> Result<Response> {
 }
 
 pub(crate) fn create(request: &Request) -> Result<Response> {
-    const INSERT: &str = "INSERT INTO measurements (variable_name, value, unit, measured_at, warehouse_id, \
-        product_id, product_name) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id";
     let new: NewMeasurement = request.json()?;
     let now = clock::now();
     idempotency::once(request, |tx| {
-        let params = params![
-            &*new.variable_name,
-            new.value,
-            &*new.unit,
-            now,
-            new.place.0,
-            new.product_id.map(|id| id.0),
-            new.product_name.as_deref(),
-        ];
-        let (id,) = tx.first::<(i64,)>(INSERT, params).map_err(no_place)?.expect("RETURNING answers the new row");
+        let columns = columns! {
+            variable_name: &*new.variable_name,
+            value: new.value,
+            unit: &*new.unit,
+            measured_at: now,
+            warehouse_id: new.place.0,
+            product_id: new.product_id.map(|id| id.0),
+            product_name: new.product_name.as_deref(),
+        };
+        let id = sql::insert(tx, "measurements", columns).map_err(no_place)?;
         let rows = tx.query(&format!("{SELECT} WHERE m.id = $1"), params![id])?;
         let measurement = rows.read::<Measurement>().next().expect("the row was just stored");
         Ok(Response::created(&measurement))
@@ -72,10 +72,5 @@ pub(crate) fn create(request: &Request) -> Result<Response> {
 }
 
 fn no_place(error: sql::Error) -> Error {
-    match &error {
-        sql::Error::Constraint(broken) if broken.kind == sql::ConstraintKind::ForeignKey => {
-            Error::field("place", "La bodega no existe.")
-        }
-        _ => error.into(),
-    }
+    if sql::broke_reference(&error) { Error::field("place", "La bodega no existe.") } else { error.into() }
 }

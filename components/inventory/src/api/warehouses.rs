@@ -1,9 +1,10 @@
 //! Warehouses.
 
 use provesi_sdk::list::{self, List};
-use provesi_sdk::sql::{self, Connection, Database};
+use provesi_sdk::sql::{self, Connection, Database, Unique};
 use provesi_sdk::{
-    Error, FieldErrors, Int, Patch, Request, Response, Result, Text, Timestamp, clock, idempotency, input, params, row,
+    Error, FieldErrors, Int, Omittable, Patch, Request, Response, Result, Text, Timestamp, clock, columns, idempotency,
+    input, params, row,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,23 +17,25 @@ input! {
         longitude: f64,
         address: Option<Text<500>>,
         phone: Option<Text<20>>,
-        capacity: Option<Int<0, 2_147_483_647>>,
-        is_active: Option<bool>,
+        capacity: Omittable<Int<0, 2_147_483_647>>,
+        is_active: Omittable<bool>,
     }
 }
 
 input! {
     /// A change of a warehouse.
     pub(crate) struct WarehousePatch {
-        name: Option<Text<100>>,
-        latitude: Option<f64>,
-        longitude: Option<f64>,
+        name: Omittable<Text<100>>,
+        latitude: Omittable<f64>,
+        longitude: Omittable<f64>,
         address: Patch<Text<500>>,
         phone: Patch<Text<20>>,
-        capacity: Option<Int<0, 2_147_483_647>>,
-        is_active: Option<bool>,
+        capacity: Omittable<Int<0, 2_147_483_647>>,
+        is_active: Omittable<bool>,
     }
 }
+
+const UNIQUE: Unique<1> = Unique { table: "warehouses", columns: [("name", "Ya existe una bodega con este nombre.")] };
 
 /// A warehouse, as clients see it.
 #[derive(Serialize, JsonSchema)]
@@ -101,24 +104,22 @@ pub(crate) fn get(request: &Request) -> Result<Response> {
 }
 
 pub(crate) fn create(request: &Request) -> Result<Response> {
-    const INSERT: &str = "INSERT INTO warehouses (name, latitude, longitude, address, phone, capacity, is_active, \
-        created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
     let new: NewWarehouse = request.json()?;
     check_place(Some(new.latitude), Some(new.longitude))?;
     let now = clock::now();
     idempotency::once(request, |tx| {
-        let params = params![
-            &*new.name,
-            new.latitude,
-            new.longitude,
-            new.address.as_deref(),
-            new.phone.as_deref(),
-            new.capacity.map_or(50_000, |units| units.0),
-            new.is_active.unwrap_or(true),
-            now,
-            now,
-        ];
-        let (id,) = tx.first::<(i64,)>(INSERT, params).map_err(taken)?.expect("RETURNING answers the new row");
+        let columns = columns! {
+            name: &*new.name,
+            latitude: new.latitude,
+            longitude: new.longitude,
+            address: new.address.as_deref(),
+            phone: new.phone.as_deref(),
+            capacity: new.capacity.0.map_or(50_000, |units| units.0),
+            is_active: new.is_active.0.unwrap_or(true),
+            created_at: now,
+            updated_at: now,
+        };
+        let id = sql::insert(tx, "warehouses", columns).map_err(|error| UNIQUE.explain(error))?;
         show(tx, id, 201)
     })
 }
@@ -126,26 +127,27 @@ pub(crate) fn create(request: &Request) -> Result<Response> {
 pub(crate) fn change(request: &Request) -> Result<Response> {
     const UPDATE: &str = "UPDATE warehouses SET name = COALESCE($1, name), latitude = COALESCE($2, latitude), \
         longitude = COALESCE($3, longitude), address = $4, phone = $5, capacity = COALESCE($6, capacity), \
-        is_active = COALESCE($7, is_active), updated_at = $8 WHERE id = $9";
+        is_active = COALESCE($7, is_active) WHERE id = $8";
     const FIND: &str = "SELECT address, phone FROM warehouses WHERE id = $1";
     let id = request.path_id("id").ok_or_else(not_found)?;
     let patch: WarehousePatch = request.json()?;
-    check_place(patch.latitude, patch.longitude)?;
+    check_place(patch.latitude.0, patch.longitude.0)?;
     sql::transaction(|tx| {
+        // Changed before it is read: of two changes at once the second one sees what the first one left.
+        sql::update(tx, "warehouses", id, columns! { updated_at: clock::now() })?;
         let found = tx.first::<(Option<String>, Option<String>)>(FIND, params![id])?;
         let (address, phone) = found.ok_or_else(not_found)?;
         let params = params![
-            patch.name.as_deref(),
-            patch.latitude,
-            patch.longitude,
+            patch.name.0.as_deref(),
+            patch.latitude.0,
+            patch.longitude.0,
             patch.address.clone().map(String::from).apply(address),
             patch.phone.clone().map(String::from).apply(phone),
-            patch.capacity.map(|units| units.0),
-            patch.is_active,
-            clock::now(),
+            patch.capacity.0.map(|units| units.0),
+            patch.is_active.0,
             id,
         ];
-        tx.execute(UPDATE, params).map_err(taken)?;
+        tx.execute(UPDATE, params).map_err(|error| UNIQUE.explain(error))?;
         show(tx, id, 200)
     })
 }
@@ -169,11 +171,4 @@ fn check_place(latitude: Option<f64>, longitude: Option<f64>) -> Result<()> {
         errors.add("longitude", "Debe estar entre -180 y 180.");
     }
     errors.into_result()
-}
-
-fn taken(error: sql::Error) -> Error {
-    if sql::broke(&error, "warehouses_name_key") {
-        return Error::field("name", "Ya existe una bodega con este nombre.");
-    }
-    error.into()
 }

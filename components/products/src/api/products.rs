@@ -1,10 +1,10 @@
 //! Products.
 
 use provesi_sdk::list::{self, List};
-use provesi_sdk::sql::{self, Connection, Database};
+use provesi_sdk::sql::{self, Connection, Database, Unique};
 use provesi_sdk::{
-    Decimal, Error, FieldErrors, Int, Money, Patch, Request, Response, Result, Text, Timestamp, clock, idempotency,
-    input, row,
+    Decimal, Error, FieldErrors, Int, Money, Omittable, Patch, Request, Response, Result, Text, Timestamp, clock,
+    columns, idempotency, input, row,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,6 +15,11 @@ use crate::store::products as store;
 const MAX_PRICE: i64 = 9_999_999_999;
 const MAX_STOCK: i64 = 2_147_483_647;
 
+const UNIQUE: Unique<2> = Unique {
+    table: "products",
+    columns: [("name", "Ya existe un producto con este nombre."), ("sku", "Ya existe un producto con este SKU.")],
+};
+
 input! {
     /// A new product; only the name is needed.
     pub(crate) struct NewProduct {
@@ -22,30 +27,30 @@ input! {
         description: Option<Text<10000>>,
         sku: Option<Text<50>>,
         supplier: Option<Int<1, { i64::MAX }>>,
-        unit_price: Option<Decimal<MAX_PRICE>>,
-        cost_price: Option<Decimal<MAX_PRICE>>,
+        unit_price: Omittable<Decimal<MAX_PRICE>>,
+        cost_price: Omittable<Decimal<MAX_PRICE>>,
         category: Option<Text<100>>,
-        min_stock: Option<Int<0, MAX_STOCK>>,
-        max_stock: Option<Int<0, MAX_STOCK>>,
-        is_active: Option<bool>,
-        requires_special_handling: Option<bool>,
+        min_stock: Omittable<Int<0, MAX_STOCK>>,
+        max_stock: Omittable<Int<0, MAX_STOCK>>,
+        is_active: Omittable<bool>,
+        requires_special_handling: Omittable<bool>,
     }
 }
 
 input! {
     /// A change of a product.
     pub(crate) struct ProductPatch {
-        name: Option<Text<100>>,
+        name: Omittable<Text<100>>,
         description: Patch<Text<10000>>,
         sku: Patch<Text<50>>,
         supplier: Patch<Int<1, { i64::MAX }>>,
-        unit_price: Option<Decimal<MAX_PRICE>>,
-        cost_price: Option<Decimal<MAX_PRICE>>,
+        unit_price: Omittable<Decimal<MAX_PRICE>>,
+        cost_price: Omittable<Decimal<MAX_PRICE>>,
         category: Patch<Text<100>>,
-        min_stock: Option<Int<0, MAX_STOCK>>,
-        max_stock: Option<Int<0, MAX_STOCK>>,
-        is_active: Option<bool>,
-        requires_special_handling: Option<bool>,
+        min_stock: Omittable<Int<0, MAX_STOCK>>,
+        max_stock: Omittable<Int<0, MAX_STOCK>>,
+        is_active: Omittable<bool>,
+        requires_special_handling: Omittable<bool>,
     }
 }
 
@@ -147,17 +152,18 @@ pub(crate) fn create(request: &Request) -> Result<Response> {
         description: new.description.map(Into::into),
         sku: new.sku.map(Into::into),
         supplier_id: new.supplier.map(|id| id.0),
-        unit_price_cents: new.unit_price.map_or(0, |price| price.0),
-        cost_price_cents: new.cost_price.map_or(0, |price| price.0),
+        unit_price_cents: new.unit_price.0.map_or(0, |price| price.0),
+        cost_price_cents: new.cost_price.0.map_or(0, |price| price.0),
         category: new.category.map(Into::into),
-        min_stock: new.min_stock.map_or(0, |units| units.0),
-        max_stock: new.max_stock.map_or(10_000, |units| units.0),
-        is_active: new.is_active.unwrap_or(true),
-        requires_special_handling: new.requires_special_handling.unwrap_or(false),
+        min_stock: new.min_stock.0.map_or(0, |units| units.0),
+        max_stock: new.max_stock.0.map_or(10_000, |units| units.0),
+        is_active: new.is_active.0.unwrap_or(true),
+        requires_special_handling: new.requires_special_handling.0.unwrap_or(false),
     };
     check(&fields)?;
     idempotency::once(request, |tx| {
-        let id = store::insert(tx, &fields, now).map_err(taken)?;
+        check_unique(tx, None, &fields)?;
+        let id = store::insert(tx, &fields, now).map_err(broken)?;
         show(tx, "p.id = $1", &[id.into()], 201)
     })
 }
@@ -166,22 +172,26 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
     let id = request.path_id("id").ok_or_else(not_found)?;
     sql::transaction(|tx| {
         let patch: ProductPatch = request.json()?;
+        let now = clock::now();
+        // Changed before it is read: of two changes at once the second one sees what the first one left.
+        sql::update(tx, "products", id, columns! { updated_at: now })?;
         let current = store::find(tx, id)?.ok_or_else(not_found)?;
         let fields = store::Fields {
-            name: patch.name.map_or(current.name, Into::into),
+            name: patch.name.0.map_or(current.name, Into::into),
             description: patch.description.map(Into::into).apply(current.description),
             sku: patch.sku.map(Into::into).apply(current.sku),
             supplier_id: patch.supplier.map(|id| id.0).apply(current.supplier_id),
-            unit_price_cents: patch.unit_price.map_or(current.unit_price_cents, |price| price.0),
-            cost_price_cents: patch.cost_price.map_or(current.cost_price_cents, |price| price.0),
+            unit_price_cents: patch.unit_price.0.map_or(current.unit_price_cents, |price| price.0),
+            cost_price_cents: patch.cost_price.0.map_or(current.cost_price_cents, |price| price.0),
             category: patch.category.map(Into::into).apply(current.category),
-            min_stock: patch.min_stock.map_or(current.min_stock, |units| units.0),
-            max_stock: patch.max_stock.map_or(current.max_stock, |units| units.0),
-            is_active: patch.is_active.unwrap_or(current.is_active),
-            requires_special_handling: patch.requires_special_handling.unwrap_or(current.requires_special_handling),
+            min_stock: patch.min_stock.0.map_or(current.min_stock, |units| units.0),
+            max_stock: patch.max_stock.0.map_or(current.max_stock, |units| units.0),
+            is_active: patch.is_active.0.unwrap_or(current.is_active),
+            requires_special_handling: patch.requires_special_handling.0.unwrap_or(current.requires_special_handling),
         };
         check(&fields)?;
-        store::update(tx, id, &fields, clock::now()).map_err(taken)?;
+        check_unique(tx, Some(id), &fields)?;
+        store::update(tx, id, &fields, now).map_err(broken)?;
         show(tx, "p.id = $1", &[id.into()], 200)
     })
 }
@@ -216,17 +226,13 @@ fn check(fields: &store::Fields) -> Result<()> {
     errors.into_result()
 }
 
-fn taken(error: sql::Error) -> Error {
-    if sql::broke(&error, "products_name_key") {
-        return Error::field("name", "Ya existe un producto con este nombre.");
+fn check_unique(tx: &impl Connection, own: Option<i64>, fields: &store::Fields) -> Result<()> {
+    UNIQUE.check(tx, own, [Some(&*fields.name), fields.sku.as_deref()])
+}
+
+fn broken(error: sql::Error) -> Error {
+    if sql::broke_reference(&error) {
+        return Error::field("supplier", "El proveedor no existe.");
     }
-    if sql::broke(&error, "products_sku_key") {
-        return Error::field("sku", "Ya existe un producto con este SKU.");
-    }
-    match &error {
-        sql::Error::Constraint(broken) if broken.kind == sql::ConstraintKind::ForeignKey => {
-            Error::field("supplier", "El proveedor no existe.")
-        }
-        _ => error.into(),
-    }
+    UNIQUE.explain(error)
 }

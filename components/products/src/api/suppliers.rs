@@ -1,10 +1,10 @@
 //! Suppliers.
 
 use provesi_sdk::list::{self, List};
-use provesi_sdk::sql::{self, Connection, Database};
+use provesi_sdk::sql::{self, Connection, Database, Unique};
 use provesi_sdk::{
-    Decimal, Email, Error, Int, Money, Patch, Request, Response, Result, Text, Timestamp, clock, idempotency, input,
-    params, row,
+    Decimal, Email, Error, Int, Money, Omittable, Patch, Request, Response, Result, Text, Timestamp, clock, columns,
+    idempotency, input, params, row,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,9 +21,9 @@ input! {
         address: Text<500>,
         city: Text<100>,
         contact_person: Text<150>,
-        is_active: Option<bool>,
-        credit_days: Option<Int<0, 365>>,
-        rating: Option<Decimal<500>>,
+        is_active: Omittable<bool>,
+        credit_days: Omittable<Int<0, 365>>,
+        rating: Omittable<Decimal<500>>,
         notes: Option<Text<10000>>,
     }
 }
@@ -31,16 +31,16 @@ input! {
 input! {
     /// A change of a supplier.
     pub(crate) struct SupplierPatch {
-        name: Option<Text<150>>,
-        nit: Option<Text<11>>,
-        email: Option<Email>,
-        phone: Option<Text<20>>,
-        address: Option<Text<500>>,
-        city: Option<Text<100>>,
-        contact_person: Option<Text<150>>,
-        is_active: Option<bool>,
-        credit_days: Option<Int<0, 365>>,
-        rating: Option<Decimal<500>>,
+        name: Omittable<Text<150>>,
+        nit: Omittable<Text<11>>,
+        email: Omittable<Email>,
+        phone: Omittable<Text<20>>,
+        address: Omittable<Text<500>>,
+        city: Omittable<Text<100>>,
+        contact_person: Omittable<Text<150>>,
+        is_active: Omittable<bool>,
+        credit_days: Omittable<Int<0, 365>>,
+        rating: Omittable<Decimal<500>>,
         notes: Patch<Text<10000>>,
     }
 }
@@ -67,6 +67,15 @@ row! {
     }
 }
 
+const UNIQUE: Unique<3> = Unique {
+    table: "suppliers",
+    columns: [
+        ("name", "Ya existe un proveedor con este valor."),
+        ("nit", "Ya existe un proveedor con este valor."),
+        ("email", "Ya existe un proveedor con este valor."),
+    ],
+};
+
 const SELECT: &str = "SELECT s.id, s.name, s.nit, s.email, s.phone, s.address, s.city, s.contact_person, \
     s.is_active, s.credit_days, s.rating_cents, s.notes, \
     (SELECT COUNT(*) FROM products p WHERE p.supplier_id = s.id), s.created_at, s.updated_at FROM suppliers s";
@@ -78,30 +87,28 @@ pub(crate) fn list(request: &Request) -> Result<Response> {
 }
 
 pub(crate) fn create(request: &Request) -> Result<Response> {
-    const INSERT: &str = "INSERT INTO suppliers (name, nit, email, phone, address, city, contact_person, is_active, \
-        credit_days, rating_cents, notes, created_at, updated_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id";
     let new: NewSupplier = request.json()?;
     check_nit(Some(&*new.nit))?;
     let now = clock::now();
     let email: String = new.email.into();
     idempotency::once(request, |tx| {
-        let params = params![
-            &*new.name,
-            &*new.nit,
-            &email,
-            &*new.phone,
-            &*new.address,
-            &*new.city,
-            &*new.contact_person,
-            new.is_active.unwrap_or(true),
-            new.credit_days.map_or(30, |days| days.0),
-            new.rating.map_or(0, |rating| rating.0),
-            new.notes.as_deref(),
-            now,
-            now,
-        ];
-        let (id,) = tx.first::<(i64,)>(INSERT, params).map_err(taken)?.expect("RETURNING answers the new row");
+        UNIQUE.check(tx, None, [Some(&*new.name), Some(&*new.nit), Some(&*email)])?;
+        let columns = columns! {
+            name: &*new.name,
+            nit: &*new.nit,
+            email: &email,
+            phone: &*new.phone,
+            address: &*new.address,
+            city: &*new.city,
+            contact_person: &*new.contact_person,
+            is_active: new.is_active.0.unwrap_or(true),
+            credit_days: new.credit_days.0.map_or(30, |days| days.0),
+            rating_cents: new.rating.0.map_or(0, |rating| rating.0),
+            notes: new.notes.as_deref(),
+            created_at: now,
+            updated_at: now,
+        };
+        let id = sql::insert(tx, "suppliers", columns).map_err(|error| UNIQUE.explain(error))?;
         show(tx, id, 201)
     })
 }
@@ -111,44 +118,43 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
         email = COALESCE($3, email), phone = COALESCE($4, phone), address = COALESCE($5, address), \
         city = COALESCE($6, city), contact_person = COALESCE($7, contact_person), \
         is_active = COALESCE($8, is_active), credit_days = COALESCE($9, credit_days), \
-        rating_cents = COALESCE($10, rating_cents), updated_at = $11 WHERE id = $12";
+        rating_cents = COALESCE($10, rating_cents) WHERE id = $11";
     let id = request.path_id("id").ok_or_else(not_found)?;
     let patch: SupplierPatch = request.json()?;
-    check_nit(patch.nit.as_deref())?;
-    let email: Option<String> = patch.email.map(Into::into);
+    check_nit(patch.nit.0.as_deref())?;
+    let email: Option<String> = patch.email.0.map(Into::into);
     sql::transaction(|tx| {
-        let params = params![
-            patch.name.as_deref(),
-            patch.nit.as_deref(),
-            email.as_deref(),
-            patch.phone.as_deref(),
-            patch.address.as_deref(),
-            patch.city.as_deref(),
-            patch.contact_person.as_deref(),
-            patch.is_active,
-            patch.credit_days.map(|days| days.0),
-            patch.rating.map(|rating| rating.0),
-            clock::now(),
-            id,
-        ];
-        if tx.execute(UPDATE, params).map_err(taken)? == 0 {
+        if sql::update(tx, "suppliers", id, columns! { updated_at: clock::now() })? == 0 {
             return Err(not_found());
         }
+        let (name, nit) = (patch.name.0.as_deref(), patch.nit.0.as_deref());
+        UNIQUE.check(tx, Some(id), [name, nit, email.as_deref()])?;
+        let params = params![
+            name,
+            nit,
+            email.as_deref(),
+            patch.phone.0.as_deref(),
+            patch.address.0.as_deref(),
+            patch.city.0.as_deref(),
+            patch.contact_person.0.as_deref(),
+            patch.is_active.0,
+            patch.credit_days.0.map(|days| days.0),
+            patch.rating.0.map(|rating| rating.0),
+            id,
+        ];
+        tx.execute(UPDATE, params).map_err(|error| UNIQUE.explain(error))?;
         match &patch.notes {
             Patch::Keep => {}
-            Patch::Clear => drop(tx.execute("UPDATE suppliers SET notes = NULL WHERE id = $1", params![id])?),
-            Patch::Set(notes) => {
-                tx.execute("UPDATE suppliers SET notes = $1 WHERE id = $2", params![&**notes, id])?;
-            }
+            Patch::Clear => drop(sql::update(tx, "suppliers", id, columns! { notes: sql::Value::Null })?),
+            Patch::Set(notes) => drop(sql::update(tx, "suppliers", id, columns! { notes: &**notes })?),
         }
         show(tx, id, 200)
     })
 }
 
 pub(crate) fn deactivate(request: &Request) -> Result<Response> {
-    const UPDATE: &str = "UPDATE suppliers SET is_active = $1, updated_at = $2 WHERE id = $3";
     let id = request.path_id("id").ok_or_else(not_found)?;
-    match Database.execute(UPDATE, params![false, clock::now(), id])? {
+    match sql::update(&Database, "suppliers", id, columns! { is_active: false, updated_at: clock::now() })? {
         0 => Err(not_found()),
         _ => Ok(Response::no_content()),
     }
@@ -169,13 +175,4 @@ fn check_nit(nit: Option<&str>) -> Result<()> {
         Some(nit) if !domain::is_nit(nit) => Err(Error::field("nit", "El NIT debe tener el formato 123456789-0.")),
         _ => Ok(()),
     }
-}
-
-fn taken(error: sql::Error) -> Error {
-    for field in ["name", "nit", "email"] {
-        if sql::broke(&error, &format!("suppliers_{field}_key")) {
-            return Error::field(field, "Ya existe un proveedor con este valor.");
-        }
-    }
-    error.into()
 }

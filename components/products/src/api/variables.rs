@@ -2,7 +2,9 @@
 
 use provesi_sdk::list::{self, List};
 use provesi_sdk::sql::{self, Connection, Database};
-use provesi_sdk::{Error, Int, Patch, Request, Response, Result, Text, idempotency, input, params, row};
+use provesi_sdk::{
+    Error, Int, Omittable, Patch, Request, Response, Result, Text, columns, idempotency, input, params, row,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -17,7 +19,7 @@ input! {
 input! {
     /// A change of a variable.
     pub(crate) struct VariablePatch {
-        name: Option<Text<50>>,
+        name: Omittable<Text<50>>,
         product: Patch<Int<1, { i64::MAX }>>,
     }
 }
@@ -44,11 +46,10 @@ pub(crate) fn list(request: &Request) -> Result<Response> {
 }
 
 pub(crate) fn create(request: &Request) -> Result<Response> {
-    const INSERT: &str = "INSERT INTO variables (name, product_id) VALUES ($1, $2) RETURNING id";
     let new: NewVariable = request.json()?;
     idempotency::once(request, |tx| {
-        let params = params![&*new.name, new.product.map(|id| id.0)];
-        let (id,) = tx.first::<(i64,)>(INSERT, params).map_err(no_product)?.expect("RETURNING answers the new row");
+        let columns = columns! { name: &*new.name, product_id: new.product.map(|id| id.0) };
+        let id = sql::insert(tx, "variables", columns).map_err(no_product)?;
         show(tx, id, 201)
     })
 }
@@ -60,10 +61,11 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
         let current =
             tx.first::<(String, Option<i64>)>("SELECT name, product_id FROM variables WHERE id = $1", params![id])?;
         let (name, product) = current.ok_or_else(not_found)?;
-        let name = patch.name.as_deref().unwrap_or(&name);
-        let product = patch.product.clone().map(|id| id.0).apply(product);
-        let update = "UPDATE variables SET name = $1, product_id = $2 WHERE id = $3";
-        tx.execute(update, params![name, product, id]).map_err(no_product)?;
+        let columns = columns! {
+            name: patch.name.0.as_deref().unwrap_or(&name),
+            product_id: patch.product.clone().map(|id| id.0).apply(product),
+        };
+        sql::update(tx, "variables", id, columns).map_err(no_product)?;
         show(tx, id, 200)
     })
 }
@@ -87,10 +89,5 @@ fn not_found() -> Error {
 }
 
 fn no_product(error: sql::Error) -> Error {
-    match &error {
-        sql::Error::Constraint(broken) if broken.kind == sql::ConstraintKind::ForeignKey => {
-            Error::field("product", "El producto no existe.")
-        }
-        _ => error.into(),
-    }
+    if sql::broke_reference(&error) { Error::field("product", "El producto no existe.") } else { error.into() }
 }

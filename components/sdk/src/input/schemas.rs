@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{Choice, Chosen, Decimal, Email, Int, Patch, Secret, Text};
+use super::{Choice, Chosen, Decimal, Email, Int, Omittable, Patch, Secret, Text};
 
 macro_rules! schema {
     ([$($generics:tt)*] $ty:ty, $generator:ident => $schema:expr) => {
@@ -31,6 +31,25 @@ schema!([] Email, _generator => json_schema!({ "type": "string", "format": "emai
 
 schema!([] Secret, _generator => json_schema!({ "type": "string", "minLength": 1, "maxLength": 128, "writeOnly": true }));
 schema!([C: Choice] Chosen<C>, _generator => json_schema!({ "enum": C::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>() }));
+
+impl<T: JsonSchema> JsonSchema for Omittable<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+
+    // A field that may be left out is not among the required ones.
+    fn _schemars_private_is_option() -> bool {
+        true
+    }
+}
 
 impl<T: JsonSchema> JsonSchema for Patch<T> {
     fn inline_schema() -> bool {

@@ -1,5 +1,7 @@
 //! Every wrong field is named, in the contract's words.
 
+use schemars::JsonSchema as _;
+
 use super::*;
 
 #[derive(Debug)]
@@ -7,6 +9,7 @@ struct Pet {
     name: Text<5>,
     age: Option<Int<0, 30>>,
     price: Decimal<10_000>,
+    tame: Omittable<bool>,
     note: Patch<Text<10>>,
 }
 
@@ -15,8 +18,9 @@ impl Body for Pet {
         let name = Field::read(object, "name", errors);
         let age = Field::read(object, "age", errors);
         let price = Field::read(object, "price", errors);
+        let tame = Field::read(object, "tame", errors);
         let note = Field::read(object, "note", errors);
-        Some(Self { name: name?, age: age?, price: price?, note: note? })
+        Some(Self { name: name?, age: age?, price: price?, tame: tame?, note: note? })
     }
 }
 
@@ -33,6 +37,27 @@ fn good_fields_are_read_and_trimmed() {
     assert_eq!((&*pet.name, pet.age, pet.price.0, pet.note), ("Rex", None, 1250, Patch::Clear));
     let pet = Pet::read(br#"{"name": "Rex", "age": 3, "price": 100}"#).expect("valid");
     assert_eq!((pet.age, pet.price.0, pet.note), (Some(Int(3)), 10_000, Patch::Keep));
+}
+
+#[test]
+fn null_is_refused_where_a_field_may_only_be_absent() {
+    let mut expected = FieldErrors::default();
+    expected.add("name", NULL);
+    expected.add("price", NULL);
+    expected.add("tame", NULL);
+    assert_eq!(errors(r#"{"name": null, "age": null, "price": null, "tame": null, "note": null}"#), expected);
+    let pet = Pet::read(br#"{"name": "Rex", "age": null, "price": 1}"#).expect("valid");
+    assert_eq!((pet.age, pet.tame), (None, Omittable(None)));
+    let pet = Pet::read(br#"{"name": "Rex", "price": 1, "tame": false}"#).expect("valid");
+    assert_eq!(pet.tame, Omittable(Some(false)));
+}
+
+#[test]
+fn a_field_that_may_only_be_absent_is_neither_required_nor_nullable_in_the_schema() {
+    let generator = &mut schemars::SchemaGenerator::default();
+    let (plain, omittable) = (bool::json_schema(generator), Omittable::<bool>::json_schema(generator));
+    assert_eq!(plain, omittable);
+    assert!(Omittable::<bool>::_schemars_private_is_option());
 }
 
 #[test]

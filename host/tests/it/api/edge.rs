@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{TestApp, on_both_databases, send};
+use crate::support::{Backend, TestApp, on_both_databases, send};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -263,5 +263,41 @@ on_both_databases! {
             let latency = |(name, value): (&String, &Value)| name.starts_with("latency") && value.is_number();
             assert!(service.as_object().expect("an object").iter().any(latency), "{service}");
         }
+    }
+}
+
+mod a_list_that_is_too_large_for_one_answer_asks_for_pages {
+    use super::*;
+
+    async fn run(backend: Backend) {
+        let small = "[services.products.limits]\nsql-result = \"64KiB\"\n";
+        let Some(app) = TestApp::start_with(backend, small).await else { return };
+        let token = app.token("operario").await;
+        assert_eq!(app.get("/api/products/", "").await.status, 200, "the demo products fit");
+        for number in 1..=4 {
+            // 20 kB each: three fit, four do not.
+            let body = json!({ "name": format!("Zapato {number}"), "description": "ñ".repeat(10_000) });
+            assert_eq!(app.post("/api/products/", &token, &body).await.status, 201);
+        }
+        for query in ["", "?limit=500", "?offset=8", "?search=zapato"] {
+            let answer = app.get(&format!("/api/products/{query}"), "").await;
+            assert_eq!(answer.status, 400, "{query}");
+            let text = answer.body["limit"][0].as_str().unwrap_or_else(|| panic!("{query}: {:?}", answer.body));
+            assert!(text.contains("limit") && text.contains("offset"), "{text}");
+        }
+        let page = app.get("/api/products/?limit=2&offset=8", "").await;
+        assert_eq!((page.status, page.header("x-total-count")), (200, "12"));
+        assert_eq!(page.body[0]["name"], "Zapato 1");
+        app.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn sqlite() {
+        run(Backend::Sqlite).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn postgres() {
+        run(Backend::Postgres).await;
     }
 }

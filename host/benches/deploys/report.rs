@@ -1,0 +1,126 @@
+//! Collects what was measured and prints it as Markdown.
+
+use std::fmt;
+use std::process::Command;
+use std::time::Duration;
+
+/// What the numbers of a row are.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    Milliseconds,
+    Ratio,
+    Requests,
+}
+
+/// One line of the table.
+pub(crate) struct Row {
+    pub(crate) what: String,
+    /// What the median may be at most; none where nothing is wanted.
+    pub(crate) wanted: Option<f64>,
+    pub(crate) unit: Unit,
+    /// One number a round.
+    pub(crate) values: Vec<f64>,
+    pub(crate) note: String,
+}
+
+/// The table.
+#[derive(Default)]
+pub(crate) struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    /// Adds a line.
+    pub(crate) fn add(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    /// Prints the table, and below it the machine.
+    #[expect(clippy::print_stdout, reason = "the bench's one output")]
+    pub(crate) fn print(&self) {
+        println!("| what | wanted | median | min | max | rounds | | of which (medians, ms), or how |");
+        println!("|---|---|---|---|---|---|---|---|");
+        for row in &self.rows {
+            println!("{row}");
+        }
+        println!("\n`ok`: the median is within what is wanted. The host is a process of its own, on SQLite; its");
+        println!("clients run on the same cores. Cold: compiled anew, without wasmtime's cache.\n");
+        println!("{}", machine());
+    }
+}
+
+impl Row {
+    /// Makes a line of times.
+    pub(crate) fn ms(what: String, wanted: f64, values: Vec<f64>) -> Self {
+        Self { what, wanted: Some(wanted), unit: Unit::Milliseconds, values, note: String::new() }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, unit, values, note, .. } = self;
+        let middle = median(values);
+        let (wanted, verdict) = match self.wanted {
+            Some(wanted) => (format!("≤ {}", unit.show(wanted)), if middle <= wanted { "ok" } else { "missed" }),
+            None => ("–".to_owned(), ""),
+        };
+        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (middle, min, max) = (unit.show(middle), unit.show(min), unit.show(max));
+        let rounds = values.len();
+        write!(f, "| {what} | {wanted} | {middle} | {min} | {max} | {rounds} | {verdict} | {note} |")
+    }
+}
+
+impl Unit {
+    fn show(self, value: f64) -> String {
+        match self {
+            Self::Milliseconds => format!("{value:.1} ms"),
+            Self::Ratio => format!("{value:.2}"),
+            Self::Requests => format!("{value:.0}"),
+        }
+    }
+}
+
+/// Returns the middle number, or the mean of the two that are; not a number when there is none.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => sorted[half],
+        _ => f64::midpoint(sorted[half - 1], sorted[half]),
+    }
+}
+
+/// Returns a time in milliseconds.
+pub(crate) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Says on the terminal what is being measured: it takes minutes.
+#[expect(clippy::print_stderr, reason = "progress, apart from the table on stdout")]
+pub(crate) fn say(what: &str) {
+    eprintln!("{what} …");
+}
+
+/// Names the machine and the build, as far as the system tells.
+fn machine() -> String {
+    let unknown = || "unknown".to_owned();
+    let cores = std::thread::available_parallelism().map_or_else(|_| unknown(), |cores| cores.to_string());
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let infos = text("/proc/cpuinfo");
+    let model = infos.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    let kernel = text("/proc/sys/kernel/osrelease");
+    let rustc = Command::new("rustc").arg("--version").output().ok();
+    let rustc = rustc.map_or_else(unknown, |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let assertions = if cfg!(debug_assertions) { "on: not comparable" } else { "off" };
+    [
+        format!("- cores: {cores} ({model})"),
+        format!("- kernel: {} {}", std::env::consts::OS, kernel.trim()),
+        format!("- build: {rustc}, profile `bench`, which inherits `release`; debug assertions {assertions}"),
+    ]
+    .join("\n")
+}

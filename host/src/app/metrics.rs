@@ -1,0 +1,41 @@
+//! Renders counters in the text format of Prometheus, for `/metrics`.
+
+use std::fmt::Write as _;
+
+use crate::registry::{Registry, ServiceStatus};
+
+/// One counter: its name, what it counts, and where it is found.
+type Counter = (&'static str, &'static str, fn(&ServiceStatus) -> u64);
+
+const COUNTERS: [Counter; 3] = [
+    ("provesi_dispatch_invocations_total", "Requests and typed calls of the live revisions.", |service| {
+        service.requests
+    }),
+    ("provesi_dispatch_faults_total", "Those that ended in a fault of the guest.", |service| service.faults),
+    ("provesi_registry_links_total", "Times that a revision of the service was linked.", |service| service.links),
+];
+
+/// Renders the counters of all live services.
+pub(super) fn render(registry: &Registry) -> String {
+    let services = registry.services();
+    let mut text = String::new();
+    for (name, help, count) in COUNTERS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+        for service in &services {
+            let _ = writeln!(text, "{name}{{service=\"{}\"}} {}", service.name, count(service));
+        }
+    }
+    let _ = writeln!(text, "# HELP provesi_registry_weight_percent Share of a revision in its service's traffic.");
+    let _ = writeln!(text, "# TYPE provesi_registry_weight_percent gauge");
+    for service in &services {
+        for share in &service.traffic {
+            let (name, revision, weight) = (&service.name, share.revision, share.weight);
+            let _ = writeln!(
+                text,
+                "provesi_registry_weight_percent{{service=\"{name}\",revision=\"{revision}\"}} {weight}"
+            );
+        }
+    }
+    text
+}

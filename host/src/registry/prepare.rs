@@ -1,0 +1,273 @@
+//! From bytes to a revision that could run: compile, link with what was granted, ask what it is.
+//!
+//! Nothing here changes what serves. Databases belong to a service, not to a revision: both sides of a swap share
+//! the connections.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wasmtime_wasi_config::WasiConfigVariables;
+
+use super::description::{DescriptionError, ServiceDescription};
+use super::refusal::{Refusal, chain};
+use super::snapshot::Revision;
+use super::stats::RevisionStats;
+use super::steps::{Step, Steps};
+use super::store::Stored;
+use crate::capabilities::passwords::Hasher;
+use crate::config::{Limits, ServiceConfig};
+use crate::db::ledger::{self, MigrationError};
+use crate::db::{Bounds, Database, OpenError, Storage};
+use crate::fault::CallError;
+use crate::identity::Identity;
+use crate::names::{RequestId, RevisionNumber, ServiceName};
+use crate::runtime::{
+    CompileError, Failure, GrantSet, Invocation, LinkError, PeerCall, PeerCaller, Resources, Runtime,
+};
+
+/// Time that a component has to describe itself.
+const DESCRIBE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Why one service cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Its file cannot be read.
+    #[error("cannot read its component {} (built by `make components`)", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no component.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It imports what it may not, or does not fit the platform.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// It does not say what it is.
+    #[error("its description failed: {0}")]
+    Describe(Failure),
+    /// It says something wrong.
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
+    /// It has tasks and nothing to run them.
+    #[error("it describes tasks and exports no worker")]
+    NoWorker,
+    /// It has a schema and no database.
+    #[error("it describes migrations and has no grant \"sql\"")]
+    NoDatabase,
+    /// Its database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// Its schema cannot be brought up to date.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+}
+
+/// What an operator decides about a service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) grants: Vec<String>,
+    pub(super) limits: Limits,
+    pub(super) config: BTreeMap<String, String>,
+}
+
+/// Makes revisions.
+pub(super) struct Workshop {
+    runtime: Arc<Runtime>,
+    storage: Storage,
+    identity: Arc<Identity>,
+    hasher: Arc<Hasher>,
+    databases: Mutex<HashMap<ServiceName, (Bounds, Arc<Database>)>>,
+    links: Mutex<HashMap<ServiceName, u64>>,
+}
+
+/// A component that could run, without a number yet.
+pub(super) struct Candidate {
+    revision: Revision,
+    config: BTreeMap<String, String>,
+}
+
+/// Reaches nobody: what a component is described with.
+struct NoPeers;
+
+impl PeerCaller for NoPeers {
+    fn call(self: Arc<Self>, call: PeerCall) -> crate::runtime::PeerFuture<'static> {
+        Box::pin(async move { Err(CallError::NoExporter { interface: call.interface.to_string() }) })
+    }
+}
+
+impl From<&ServiceConfig> for Settings {
+    fn from(config: &ServiceConfig) -> Self {
+        Self { grants: config.grants.clone(), limits: config.limits.clone(), config: config.config.clone() }
+    }
+}
+
+impl From<&Stored> for Settings {
+    fn from(stored: &Stored) -> Self {
+        Self { grants: stored.grants.clone(), limits: stored.limits.clone(), config: BTreeMap::new() }
+    }
+}
+
+impl From<ServiceError> for Refusal {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Link(LinkError::Denied { import, grant }) => Self::ImportDenied { import, grant },
+            ServiceError::Database(error) => Self::Storage(chain(&error)),
+            ServiceError::Migration(error) => Self::Migration(chain(&error)),
+            other => Self::InvalidComponent(chain(&other)),
+        }
+    }
+}
+
+// === impl Workshop ===
+
+impl Workshop {
+    pub(super) fn new(runtime: Arc<Runtime>, storage: Storage, identity: Arc<Identity>, hasher: Arc<Hasher>) -> Self {
+        Self { runtime, storage, identity, hasher, databases: Mutex::default(), links: Mutex::default() }
+    }
+
+    pub(super) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Returns how often a revision of the service was linked.
+    pub(super) fn links(&self, service: &ServiceName) -> u64 {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).get(service).copied().unwrap_or_default()
+    }
+
+    /// Compiles and links a component and asks it what it is; it has no database yet.
+    pub(super) async fn prepare(
+        &self,
+        service: &ServiceName,
+        bytes: Bytes,
+        settings: &Settings,
+        steps: &mut Steps<'_>,
+    ) -> Result<Candidate, ServiceError> {
+        steps.begin(Step::Compile);
+        let compiled = Arc::clone(&self.runtime).compile_aside(bytes).await?;
+        steps.begin(Step::Link);
+        let grants = GrantSet::new(&settings.grants);
+        let resources = Resources {
+            service: service.clone(),
+            database: None,
+            identity: None,
+            hasher: None,
+            config: Arc::new(WasiConfigVariables::new()),
+            limits: settings.limits.clone(),
+        };
+        let linked = self.runtime.link(compiled, &grants, resources)?;
+        *self.links.lock().unwrap_or_else(PoisonError::into_inner).entry(service.clone()).or_default() += 1;
+        steps.begin(Step::Describe);
+        let invocation = Invocation {
+            request_id: RequestId::generate(),
+            deadline: Instant::now() + DESCRIBE_DEADLINE,
+            depth: 0,
+            peers: Arc::new(NoPeers),
+        };
+        let described = linked.describe(invocation).await.map_err(ServiceError::Describe)?;
+        let description = ServiceDescription::try_from(described)?;
+        if !description.tasks.is_empty() && !linked.has_worker() {
+            return Err(ServiceError::NoWorker);
+        }
+        if !description.migrations.is_empty() && !grants.contains("sql") {
+            return Err(ServiceError::NoDatabase);
+        }
+        let revision = Revision {
+            service: service.clone(),
+            number: RevisionNumber(0),
+            linked,
+            description,
+            grants: settings.grants.clone(),
+            limits: settings.limits.clone(),
+            stats: RevisionStats::default(),
+        };
+        Ok(Candidate { revision, config: settings.config.clone() })
+    }
+
+    /// Gives a candidate its number and what it was granted.
+    pub(super) async fn furnish(&self, candidate: Candidate, number: RevisionNumber) -> Result<Revision, OpenError> {
+        let Candidate { mut revision, config } = candidate;
+        let grants = GrantSet::new(&revision.grants);
+        let database =
+            if grants.contains("sql") { Some(self.database(&revision.service, &revision.limits).await?) } else { None };
+        let resources = Resources {
+            service: revision.service.clone(),
+            database,
+            identity: grants.contains("tokens").then(|| Arc::clone(&self.identity)),
+            hasher: grants.contains("passwords").then(|| Arc::clone(&self.hasher)),
+            config: Arc::new(config.into_iter().collect()),
+            limits: revision.limits.clone(),
+        };
+        revision.linked = revision.linked.with_resources(resources);
+        revision.number = number;
+        Ok(revision)
+    }
+
+    /// Opens the database of a service, once for all revisions with the same bounds.
+    async fn database(&self, service: &ServiceName, limits: &Limits) -> Result<Arc<Database>, OpenError> {
+        let bounds = bounds(limits);
+        let known = self.databases.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned();
+        if let Some((_, database)) = known.filter(|(known, _)| *known == bounds) {
+            return Ok(database);
+        }
+        let database = Arc::new(self.storage.open(&service.identifier(), bounds).await?);
+        let opened = (bounds, Arc::clone(&database));
+        self.databases.lock().unwrap_or_else(PoisonError::into_inner).insert(service.clone(), opened);
+        Ok(database)
+    }
+
+    /// Returns the database of a service if one of its revisions has opened it.
+    pub(super) fn known_database(&self, service: &ServiceName) -> Option<Arc<Database>> {
+        let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        databases.get(service).map(|(_, database)| Arc::clone(database))
+    }
+
+    /// Closes all databases, after what runs on them.
+    pub(super) async fn close(&self) {
+        let databases = std::mem::take(&mut *self.databases.lock().unwrap_or_else(PoisonError::into_inner));
+        for (_, database) in databases.into_values() {
+            database.close().await;
+        }
+    }
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// Reads the revision that it would become.
+    pub(super) fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// Takes the revision that it would become, without what it was granted: it can be checked, not run.
+    pub(super) fn into_unfurnished(mut self, number: RevisionNumber) -> Revision {
+        self.revision.number = number;
+        self.revision
+    }
+}
+
+/// Brings the schema of a revision's service up to date; names what was applied.
+pub(super) async fn migrate(revision: &Revision) -> Result<Vec<String>, MigrationError> {
+    let Some(database) = revision.linked.database() else { return Ok(Vec::new()) };
+    let applied = ledger::apply(database, &revision.description.migrations).await?;
+    if !applied.is_empty() {
+        tracing::info!(service.name = %revision.service, migrations = applied.join(", "), "schema was brought up to date");
+    }
+    Ok(applied)
+}
+
+fn bounds(limits: &Limits) -> Bounds {
+    let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    Bounds {
+        connections: limits.sql_connections,
+        result_bytes: bytes(limits.sql_result),
+        statement_bytes: bytes(limits.sql_statement),
+        params_bytes: bytes(limits.sql_params),
+    }
+}

@@ -1,0 +1,166 @@
+//! What `kill -9` and SIGTERM do to a host: no order is lost, none stays half done, none is placed twice.
+//!
+//! Every test run has the short form; `PROVESI_SOAK=1` (`make soak`) asks for the full one. `PROVESI_SOAK_SEED`
+//! repeats the choices of an earlier run, though not what the machine made of them.
+
+mod client;
+mod ledger;
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use self::client::{Client, Phase};
+use crate::support::{Backend, Process, eventually};
+
+/// In which a crash is finished or undone: the contract's minute.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// Time that a started host has before it is killed, in milliseconds.
+const LIFE_MS: std::ops::RangeInclusive<u64> = 50..=600;
+
+/// Longest wait for bytes that the host owes, or for its port to close: less than its drain time.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+mod each_key_has_one_whole_order_however_often_the_host_is_killed {
+    use super::{Backend, orders_outlive_kills};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn sqlite() {
+        orders_outlive_kills(Backend::Sqlite).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn postgres() {
+        orders_outlive_kills(Backend::Postgres).await;
+    }
+}
+
+mod a_request_that_runs_at_sigterm_is_answered {
+    use super::{Backend, a_running_request_is_answered};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn sqlite() {
+        a_running_request_is_answered(Backend::Sqlite).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn postgres() {
+        a_running_request_is_answered(Backend::Postgres).await;
+    }
+}
+
+/// How much is done.
+struct Form {
+    clients: u32,
+    kills: u32,
+    seed: u64,
+}
+
+impl Form {
+    fn chosen() -> Self {
+        let is_full = environment("PROVESI_SOAK").is_some_and(|value| value == "1");
+        let (clients, kills) = if is_full { (16, 100) } else { (4, 5) };
+        let seed = environment("PROVESI_SOAK_SEED");
+        let seed = seed.map_or_else(rand::random::<u64>, |text| text.parse().expect("the seed is a number"));
+        Self { clients, kills, seed }
+    }
+}
+
+async fn orders_outlive_kills(backend: Backend) {
+    let Some(mut process) = Process::start(backend).await else { return };
+    let form = Form::chosen();
+    say(&format!("crash on {backend:?}: seed {}", form.seed));
+    let mut rng = StdRng::seed_from_u64(form.seed);
+    let (cliente, operario) = (process.token("cliente").await, process.token("operario").await);
+    ledger::fill(&process, &operario).await;
+    let initial = ledger::stock(&process, &operario).await;
+
+    let (phase, watched) = watch::channel(Phase::Down);
+    let clients: Vec<Client> = (0..form.clients)
+        .map(|number| Client::new(number, cliente.clone(), StdRng::seed_from_u64(rng.random()), watched.clone()))
+        .collect();
+    let placing = join_all(clients.into_iter().map(Client::place_until_over));
+    let ((), clients) = tokio::join!(kill_again_and_again(&mut process, form.kills, &mut rng, &phase), placing);
+    eventually("nothing is half done", RECOVERY, async || ledger::is_settled(&process, &operario).await).await;
+    let clients = join_all(clients.into_iter().map(Client::repeat_all)).await;
+
+    let kept = clients.iter().flat_map(|client| &client.kept);
+    ledger::check(&process, &operario, initial, kept).await;
+    process.terminate();
+    assert_eq!(process.end().await.code(), Some(0), "a host that has recovered stops as any other");
+
+    let acknowledged = clients.iter().flat_map(|client| &client.kept).filter(|(_, order)| order.confirmed).count();
+    let answered: usize = clients.iter().map(|client| client.kept.len()).sum();
+    let requests: u64 = clients.iter().map(|client| client.requests).sum();
+    let half_done: usize = clients.iter().map(|client| client.half_done).sum();
+    say(&format!(
+        "crash on {backend:?}: {} kills, {requests} requests, {acknowledged} orders acknowledged, {} rejected, \
+         {half_done} left half done by kills, seed {}",
+        form.kills,
+        answered - acknowledged,
+        form.seed
+    ));
+    assert!(acknowledged > 0, "no order was acknowledged");
+}
+
+/// Lets the host live for a random time, kills it and starts it again.
+async fn kill_again_and_again(process: &mut Process, kills: u32, rng: &mut StdRng, phase: &watch::Sender<Phase>) {
+    for _ in 0..kills {
+        phase.send_replace(Phase::Up(process.base().to_owned()));
+        tokio::time::sleep(Duration::from_millis(rng.random_range(LIFE_MS))).await;
+        process.kill9();
+        phase.send_replace(Phase::Down);
+        process.start_again().await;
+    }
+    phase.send_replace(Phase::Over(process.base().to_owned()));
+}
+
+async fn a_running_request_is_answered(backend: Backend) {
+    let Some(mut process) = Process::start(backend).await else { return };
+    let token = process.token("cliente").await;
+    let address = process.base().strip_prefix("http://").expect("plain HTTP").to_owned();
+    let body = json!({ "product": "Casco de Seguridad", "units": 5, "lat": 4.711, "lon": -74.072 }).to_string();
+    let head = format!(
+        "POST /api/orders/create/ HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(&address).await.expect("a connection");
+    stream.write_all(head.as_bytes()).await.expect("the host reads");
+    // It asks for the body: the request runs, and will until the body is there.
+    let mut asked = vec![0; CONTINUE.len()];
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut asked)).await.expect("in time").expect("an interim answer");
+    assert_eq!(asked, CONTINUE, "{}", String::from_utf8_lossy(&asked));
+
+    process.terminate();
+    eventually("the port is closed", PATIENCE, async || TcpStream::connect(&address).await.is_err()).await;
+    stream.write_all(body.as_bytes()).await.expect("the host still reads");
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""confirmed":true"#), "{answer}");
+    assert_eq!(process.end().await.code(), Some(0));
+
+    process.start_again().await;
+    let orders = process.get("/api/orders/", &token).await;
+    assert_eq!(orders.body.as_array().map(Vec::len), Some(1), "{:?}", orders.body);
+    assert_eq!(orders.body[0]["status"], "CONFIRMED");
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a test takes is not the host's configuration")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::print_stdout, reason = "the figures of a run, read by who started it")]
+fn say(line: &str) {
+    println!("{line}");
+}
