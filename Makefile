@@ -12,7 +12,7 @@ test: ## Sets up what is missing, builds, and runs every test
 	@scripts/components.sh --fixtures
 	@scripts/test.sh
 
-soak: ## Kills a busy host a hundred times on each database and checks that no order is lost
+soak: ## The proofs in full: kills, swaps under load, mutated components; takes about an hour
 	@scripts/setup.sh --tests
 	@scripts/components.sh --fixtures
 	@scripts/soak.sh

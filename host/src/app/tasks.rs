@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dispatch::{Dispatch, View};
 use crate::names::{RevisionNumber, ServiceName};
-use crate::registry::{Registry, Snapshot, Task};
+use crate::registry::{Registry, Snapshot};
 
 /// What runs, and what has been filled.
 pub(super) struct Tasks {
@@ -91,21 +91,20 @@ impl Tasks {
     /// Runs a task again and again, as long as the live revision describes it.
     async fn repeat(&self, service: &ServiceName, name: &str, stop: &CancellationToken) {
         loop {
-            let snapshot = self.registry.snapshot();
-            let Some(live) = snapshot.service(service) else { return };
-            let view = View::into(&snapshot, live);
-            let task = view.entry.description.tasks.iter().find(|task| task.name == name).cloned();
-            let Some(task) = task else { return };
-            let interval = self.run(view, &task).await;
+            // Nothing of the snapshot outlives the run: it would keep replaced code alive until the next one.
+            let Some(interval) = self.run(service, name).await else { return };
             if stop.run_until_cancelled(tokio::time::sleep(interval)).await.is_none() {
                 return;
             }
         }
     }
 
-    async fn run(&self, view: View, task: &Task) -> Duration {
-        let service = view.entry.service.clone();
-        match self.dispatch.run_task(view, task).await {
+    /// Runs a task once and returns the time to the next run; none when nothing describes it any more.
+    async fn run(&self, service: &ServiceName, name: &str) -> Option<Duration> {
+        let snapshot = self.registry.snapshot();
+        let view = View::into(&snapshot, snapshot.service(service)?);
+        let task = view.entry.description.tasks.iter().find(|task| task.name == name)?.clone();
+        match self.dispatch.run_task(view, &task).await {
             Ok(Ok(())) => tracing::debug!(service.name = %service, task.name = task.name, "task done"),
             Ok(Err(reason)) => {
                 tracing::warn!(service.name = %service, task.name = task.name, reason, "task failed");
@@ -113,7 +112,7 @@ impl Tasks {
             // Guest and host faults were logged by dispatch.
             Err(error) => tracing::debug!(service.name = %service, task.name = task.name, %error, "task failed"),
         }
-        task.interval
+        Some(task.interval)
     }
 }
 

@@ -144,7 +144,8 @@ impl Registry {
             }
         }
         let state = activated?;
-        let replaced = present.map(|present| present.number);
+        // A revision that is only kept replaces nothing.
+        let replaced = present.filter(|_| state != "idle").map(|present| present.number);
         let timings_ms = steps.finish();
         Ok(Deployed { service: service.clone(), revision: number, digest, state, replaced, warnings, timings_ms })
     }

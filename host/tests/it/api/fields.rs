@@ -1,6 +1,6 @@
 //! What the fields of all services share: where null is refused, and that all that is taken is named.
 
-use crate::support::{Answer, TestApp, on_both_databases, send};
+use crate::support::{Answer, on_both_databases, send};
 use serde_json::{Value, json};
 
 const NULL: &str = "Este campo no puede ser nulo.";

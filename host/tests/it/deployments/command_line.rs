@@ -92,7 +92,7 @@ async fn a_person_is_told_in_eighty_columns_what_was_done() {
         (vec!["deploy", "notes", &second], "notes@2 is active (replaced notes@1) in "),
         (vec!["deploy", "notes", &third, "--canary", "10"], "notes@3 is a canary (beside notes@2) in "),
         (vec!["traffic", "notes", "2=50", "3=50%"], "the traffic of notes goes to 3:50% 2:50%\n"),
-        (vec!["rollback", "notes"], "the traffic of notes goes to 3:10% 2:90%\n"),
+        (vec!["rollback", "notes"], "the traffic of notes goes to 2\n"),
         (vec!["rollback", "notes", "--to", "2"], "the traffic of notes goes to 2\n"),
         (vec!["deploy", "notes", &third, "--no-activate"], "notes@4 is kept without traffic in "),
         (vec!["remove", "reviews"], "reviews is removed\n"),

@@ -25,9 +25,9 @@ pub(super) struct Answered {
 }
 
 impl Log {
-    /// Begins with the revision that is live before the first request.
-    pub(super) fn new(service: &'static str, revision: u64) -> Self {
-        Self { service, spans: vec![Span { revision, from: Instant::now(), until: None }] }
+    /// Begins with the revision that is live since before the first request.
+    pub(super) fn new(service: &'static str, revision: u64, since: Instant) -> Self {
+        Self { service, spans: vec![Span { revision, from: since, until: None }] }
     }
 
     /// Notes a deploy that replaced the revision before.

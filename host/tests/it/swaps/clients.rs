@@ -157,9 +157,9 @@ impl Client {
                 let path = format!("/api/inventory/{segment}/restock/");
                 Ask { method: "POST", path, token: operario.clone(), key, body }
             }
-            (_, 0..3) => get("/api/products/".to_owned(), ""),
-            (_, 3..5) => get(format!("/api/products/{id}/"), ""),
-            (_, 5..8) => get(format!("/api/inventory/{segment}/"), operario),
+            (2.., 0..3) => get("/api/products/".to_owned(), ""),
+            (2.., 3..5) => get(format!("/api/products/{id}/"), ""),
+            (2.., 5..8) => get(format!("/api/inventory/{segment}/"), operario),
             _ => get("/api/auth/profile/".to_owned(), cliente),
         }
     }

@@ -1,5 +1,6 @@
 //! Each service is swapped again and again while clients read, write and order: nobody notices.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,7 @@ pub(super) async fn run(form: &Form) {
         let until = started + form.pick(Duration::from_secs(8), Duration::from_secs(60));
         let swaps = SERVICES.map(|service| {
             let (least, rng) = (form.pick(2, 20), StdRng::seed_from_u64(rng.random()));
-            swap_again_and_again(&operator, service, until, least, rng)
+            swap_again_and_again(&operator, service, started..until, least, rng)
         });
         let logs = join_all(swaps).await;
         over.send_replace(true);
@@ -68,13 +69,13 @@ pub(super) async fn run(form: &Form) {
 async fn swap_again_and_again(
     operator: &Operator,
     service: &'static str,
-    until: Instant,
+    time: Range<Instant>,
     least: usize,
     mut rng: StdRng,
 ) -> Log {
     let original = component(service);
-    let mut log = Log::new(service, operator.live(service).await);
-    while Instant::now() < until || log.swaps() < least {
+    let mut log = Log::new(service, operator.live(service).await, time.start);
+    while Instant::now() < time.end || log.swaps() < least {
         let next = variant(&original, &format!("{service}, {}", log.swaps()));
         let sent = Instant::now();
         let revision = operator.deploy(&format!("{service}/revisions"), next, DEPLOY).await;
