@@ -190,10 +190,9 @@ fn first_line(text: &str) -> String {
 }
 
 impl View {
-    /// Makes the view of something that begins in a service by itself.
-    pub fn into(snapshot: &Arc<Snapshot>, live: &Live) -> Self {
-        let ticket = Ticket::draw();
-        Self { snapshot: Arc::clone(snapshot), ticket, entry: Arc::clone(live.pick(ticket)) }
+    /// Makes the view of something that begins in a service by itself: in the revision with most of the traffic.
+    pub fn within(snapshot: &Arc<Snapshot>, live: &Live) -> Self {
+        Self { snapshot: Arc::clone(snapshot), ticket: Ticket::draw(), entry: Arc::clone(live.main()) }
     }
 
     /// Returns the revision of a service that this request sees.

@@ -166,15 +166,14 @@ async fn service(
         operation: matched.revision.description.routes[matched.index].operation.clone(),
         revision: matched.revision.number.0,
     };
+    let header = matched.revision.header();
     let view = View { snapshot: Arc::clone(&snapshot), ticket, entry: Arc::clone(matched.revision) };
     let mut response = match gateway.answer(view, matched, id, request).await {
         Ok(answer) => gateway.send(answer),
         Err(error) => axum::response::IntoResponse::into_response(error),
     };
     if gateway.revision_header {
-        let value = HeaderValue::from_str(&format!("{}@{}", by.service, by.revision));
-        let value = value.expect("a service's name and a number have only letters, digits and '-@'");
-        response.headers_mut().insert(X_PROVESI_REVISION.clone(), value);
+        response.headers_mut().insert(X_PROVESI_REVISION.clone(), header);
     }
     response.extensions_mut().insert(by);
     Ok(response)

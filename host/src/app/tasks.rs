@@ -37,21 +37,21 @@ impl Tasks {
         let snapshot = self.registry.snapshot();
         let mut left: Vec<&ServiceName> = {
             let filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = snapshot.services().filter(|(name, live)| filled.get(name) != Some(&live.newest().number));
+            let due = snapshot.services().filter(|(name, live)| filled.get(name) != Some(&live.main().number));
             due.map(|(name, _)| name).collect()
         };
         while !left.is_empty() {
             let ready = left.iter().position(|name| !imports_any(&snapshot, name, &left)).unwrap_or(0);
             let name = left.remove(ready);
             let Some(live) = snapshot.service(name) else { continue };
-            let newest = live.newest().number;
-            let outcome = self.dispatch.bootstrap(View::into(&snapshot, live), self.demo).await;
+            let number = live.main().number;
+            let outcome = self.dispatch.bootstrap(View::within(&snapshot, live), self.demo).await;
             let lines = outcome.map_err(anyhow::Error::from).and_then(|lines| lines.map_err(anyhow::Error::msg));
             let lines = lines.map_err(|error| error.context(format!("service {name} cannot fill its database")))?;
             for line in lines {
                 announce(name.as_str(), &line);
             }
-            self.filled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), newest);
+            self.filled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), number);
         }
         Ok(())
     }
@@ -78,10 +78,14 @@ impl Tasks {
             for task in &live.main().description.tasks {
                 let key = (service.clone(), task.name.clone());
                 if self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()) {
-                    let (this, stop) = (Arc::clone(self), stop.clone());
+                    let (this, stop, again) = (Arc::clone(self), stop.clone(), tracker.clone());
                     tracker.spawn(async move {
                         this.repeat(&key.0, &key.1, &stop).await;
                         this.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                        // A revision that came just then found the task still running.
+                        if !stop.is_cancelled() {
+                            this.start(&again, &stop);
+                        }
                     });
                 }
             }
@@ -102,7 +106,7 @@ impl Tasks {
     /// Runs a task once and returns the time to the next run; none when nothing describes it any more.
     async fn run(&self, service: &ServiceName, name: &str) -> Option<Duration> {
         let snapshot = self.registry.snapshot();
-        let view = View::into(&snapshot, snapshot.service(service)?);
+        let view = View::within(&snapshot, snapshot.service(service)?);
         let task = view.entry.description.tasks.iter().find(|task| task.name == name)?.clone();
         match self.dispatch.run_task(view, &task).await {
             Ok(Ok(())) => tracing::debug!(service.name = %service, task.name = task.name, "task done"),

@@ -19,6 +19,9 @@ use crate::registry::{Activation, Actor, Registry};
 /// A file that is written in pieces is whole when nothing has come for this long.
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// Longest wait for that: a folder in which something is always being written must not keep a component from serving.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
+
 /// Changed paths that may wait; further ones are of files that are waiting already.
 const WAITING: usize = 1024;
 
@@ -63,9 +66,12 @@ impl Watch {
     pub(super) async fn follow(mut self, registry: Arc<Registry>, stop: CancellationToken) {
         while let Some(Some(first)) = stop.run_until_cancelled(self.changed.recv()).await {
             let mut paths = BTreeSet::from([first]);
-            while let Ok(Some(next)) = tokio::time::timeout(SETTLE, self.changed.recv()).await {
-                paths.insert(next);
-            }
+            let settled = async {
+                while let Ok(Some(next)) = tokio::time::timeout(SETTLE, self.changed.recv()).await {
+                    paths.insert(next);
+                }
+            };
+            let _ = tokio::time::timeout(SETTLE_AT_MOST, settled).await;
             for path in paths {
                 if let Some(service) = self.files.get(&path) {
                     deploy(&registry, service, &path).await;

@@ -118,14 +118,15 @@ impl Registry {
         actor: &Actor,
     ) -> Result<Moved, Refusal> {
         let _turn = self.turn(service).await?;
-        let mut state = self.state(service).await?;
-        let pointer = state.pointers.get(service);
-        let pointer = pointer.ok_or_else(|| Refusal::UnknownService(service.to_string()))?.clone();
+        let pointer = self.state(service).await?.pointers.get(service).cloned();
+        let pointer = pointer.ok_or_else(|| Refusal::UnknownService(service.to_string()))?;
         let weights = target.resolve(&pointer)?;
+        // Before the moment of activation: what has to be compiled keeps no other service waiting.
         let mut revisions = Vec::new();
         for (number, weight) in &weights {
-            revisions.push((self.revive(&state, service, *number).await?, *weight));
+            revisions.push((self.revive(service, *number).await?, *weight));
         }
+        let mut state = self.state(service).await?;
         let canary = pointer.canary.filter(|canary| weights.len() > 1 && weights.contains_key(canary));
         let mut entry = Entry::done(service, action, actor);
         entry.reason = Some(target.describe(&weights));

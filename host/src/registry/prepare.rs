@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -186,6 +186,7 @@ impl Workshop {
             grants: settings.grants.clone(),
             limits: settings.limits.clone(),
             stats: RevisionStats::default(),
+            header: OnceLock::new(),
         };
         Ok(Candidate { revision, config: settings.config.clone() })
     }

@@ -250,14 +250,10 @@ impl Registry {
     }
 
     /// Returns a revision that can run, from what is compiled or from the store.
-    pub(super) async fn revive(
-        &self,
-        state: &State,
-        service: &ServiceName,
-        number: RevisionNumber,
-    ) -> Result<Arc<Revision>, Refusal> {
-        if let Some(warm) = state.warm.get(&(service.clone(), number)) {
-            return Ok(Arc::clone(warm));
+    pub(super) async fn revive(&self, service: &ServiceName, number: RevisionNumber) -> Result<Arc<Revision>, Refusal> {
+        let warm = self.state(service).await?.warm.get(&(service.clone(), number)).cloned();
+        if let Some(warm) = warm {
+            return Ok(warm);
         }
         let unknown = || Refusal::UnknownRevision { service: service.clone(), revision: number };
         let stored = self.store.revisions(service).await?;

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use hyper::header::HeaderValue;
 
 use super::contract::{self, Breach, Party};
 use super::description::ServiceDescription;
@@ -31,6 +33,8 @@ pub struct Revision {
     pub limits: Limits,
     /// What it has done.
     pub stats: RevisionStats,
+    /// Its name on answers, made once rather than for each.
+    pub(super) header: OnceLock<HeaderValue>,
 }
 
 /// The draw of one request, from which every choice between revisions follows.
@@ -86,6 +90,15 @@ impl Revision {
     /// Returns the digest of the component.
     pub fn digest(&self) -> ComponentDigest {
         self.linked.digest()
+    }
+
+    /// Returns its name, `orders@7`, as the value of a header.
+    pub fn header(&self) -> HeaderValue {
+        let make = || {
+            let value = HeaderValue::from_str(&self.to_string());
+            value.expect("a service's name and a number have only letters, digits and '-@'")
+        };
+        self.header.get_or_init(make).clone()
     }
 }
 

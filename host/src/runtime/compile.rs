@@ -41,8 +41,9 @@ pub struct CompileError(#[source] wasmtime::Error);
 /// Longest wait for a compilation: the largest of the platform takes a second, and who is faster than this stays.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How far a compiling thread stands back behind those that serve: about a tenth of a contended core.
-const NICENESS: i32 = 10;
+/// How far a compiling thread stands back behind those that serve: as far as it can, about a fiftieth of a contended
+/// core; on an idle one it loses nothing.
+const NICENESS: i32 = 19;
 
 impl Runtime {
     /// Compiles on a thread of its own, one component at a time, behind everything that serves.

@@ -218,6 +218,16 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     Answer { status, headers, body }
 }
 
+/// Makes another component of the same behaviour, by a custom section that every tool skips; one tag always makes the
+/// same one.
+pub(crate) fn variant(component: &[u8], tag: impl ToString) -> Vec<u8> {
+    use wasm_encoder::{ComponentSection as _, CustomSection};
+    let mut bytes = component.to_vec();
+    let data = tag.to_string().into_bytes();
+    CustomSection { name: "provesi-variant".into(), data: data.into() }.append_to_component(&mut bytes);
+    bytes
+}
+
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("host/ lies in the root").to_owned()

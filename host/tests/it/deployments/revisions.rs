@@ -3,8 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use wasm_encoder::{ComponentSection as _, CustomSection};
-
+pub(super) use crate::support::variant;
 use crate::support::{fixture, root};
 
 /// First line of the settings in a fixture, see `tests/fixtures/notes/src/settings.rs`.
@@ -21,14 +20,6 @@ pub(super) fn component(name: &str) -> PathBuf {
 /// Reads a component.
 pub(super) fn read(file: &Path) -> Vec<u8> {
     std::fs::read(file).unwrap_or_else(|error| panic!("`make test` builds {}: {error}", file.display()))
-}
-
-/// Makes a revision that differs in nothing but its digest.
-pub(super) fn variant(bytes: &[u8], number: u32) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    let data = number.to_string().into_bytes();
-    CustomSection { name: "revision".into(), data: data.into() }.append_to_component(&mut bytes);
-    bytes
 }
 
 /// Makes a revision of `notes`.

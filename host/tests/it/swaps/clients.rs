@@ -17,7 +17,7 @@ const ANSWER: Duration = Duration::from_secs(20);
 
 /// Time between an answer and the next request, in milliseconds: people do not ask without a pause, and a machine
 /// that is never idle has nothing left for a compiler that stands back.
-const PAUSE_MS: std::ops::RangeInclusive<u64> = 20..=180;
+const PAUSE_MS: std::ops::RangeInclusive<u64> = 5..=60;
 
 /// What is ordered and restocked, as segments of a path and by name.
 const PRODUCTS: [(&str, &str); 2] =

@@ -10,8 +10,9 @@ use super::operator::Operator;
 use super::{Form, say, stored};
 use crate::support::{Backend, Process, send};
 
-/// Time that a started host has before it is killed, in milliseconds: about two deploys at the most.
-const LIFE_MS: std::ops::RangeInclusive<u64> = 20..=700;
+/// Time that a started host has before it is killed, in milliseconds: a deploy, which compiles for about a second, is cut
+/// off at each of its steps, or acknowledged with some moves of traffic after it.
+const LIFE_MS: std::ops::RangeInclusive<u64> = 20..=2800;
 
 /// Age at which a first start is killed, in milliseconds: while it compiles, stores, migrates and fills.
 const AGE_MS: std::ops::RangeInclusive<u64> = 100..=2000;
@@ -46,6 +47,11 @@ pub(super) async fn run(backend: Backend, form: &Form) {
     process.terminate();
     assert_eq!(process.end().await.code(), Some(0), "a host that has recovered stops as any other");
     let Counts { deploys, moves, cut_off, happened } = deployer.counts;
+    // Kills that only ever hit a compilation would prove nothing.
+    assert!(
+        !form.is_full || (deploys > kills / 10 && moves > 0),
+        "{deploys} deploys and {moves} moves in {kills} kills"
+    );
     say(&format!(
         "kills while deploying on {backend:?}: {kills} kills, {deploys} deploys and {moves} moves of traffic \
          acknowledged, {cut_off} cut off of which {happened} had happened, seed {}",

@@ -2,24 +2,14 @@
 //! script in place of another one of products changes only its migrations.
 
 use sha2::{Digest as _, Sha256};
-use wasm_encoder::{ComponentSection as _, CustomSection};
 
 use crate::support::root;
-
-/// Name of the section, which no tool knows and every tool skips.
-const SECTION: &str = "provesi-variant";
+pub(super) use crate::support::variant;
 
 /// Reads the component of a service as it was built.
 pub(super) fn component(service: &str) -> Vec<u8> {
     let file = root().join(format!("target/components/{service}.wasm"));
     std::fs::read(file).expect("the components are built before the tests")
-}
-
-/// Makes another component of the same behaviour; one tag always makes the same one.
-pub(super) fn variant(component: &[u8], tag: &str) -> Vec<u8> {
-    let mut bytes = component.to_vec();
-    CustomSection { name: SECTION.into(), data: tag.as_bytes().into() }.append_to_component(&mut bytes);
-    bytes
 }
 
 /// Name of the migration of products that gives way to another one.
