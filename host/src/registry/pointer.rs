@@ -217,13 +217,12 @@ impl Registry {
 }
 
 impl Pointer {
-    /// Returns where a roll back goes once the pointer has moved on: to what had all of the traffic, or most of it.
+    /// Returns where a roll back goes once the pointer has moved on: to the last revision that had all of the traffic.
+    ///
+    /// Never to a share of it: a canary that was sent back must not come again by a second roll back.
     fn way_back(&self, next: &Weights) -> Option<Weights> {
-        if next.len() > 1 && self.weights.len() > 1 {
-            return self.previous.clone();
-        }
-        let rest = self.weights.iter().filter(|(number, _)| next.get(number) != Some(&100));
-        rest.max_by_key(|(_, weight)| **weight).map(|(number, _)| Weights::from([(*number, 100)]))
+        let whole = if self.weights.len() == 1 { Some(&self.weights) } else { self.previous.as_ref() };
+        whole.filter(|whole| *whole != next).cloned()
     }
 }
 

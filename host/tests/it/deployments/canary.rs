@@ -125,6 +125,8 @@ async fn a_canary_that_fails_loses_its_traffic_by_itself() {
         assert!(first_bad.is_some(), "{fault}: it went without a bad answer");
         assert_eq!(ask(&app, 50).await, BTreeMap::from([("notes@1".to_owned(), 50)]));
         assert_returned(&app, &mut events, number).await;
+        let again = send(app.operate("POST", "/v1/services/notes/rollback")).await;
+        assert_eq!(again.status, 409, "a roll back brings no canary again: {:?}", again.body);
     }
     app.stop().await;
 }

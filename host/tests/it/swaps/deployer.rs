@@ -34,7 +34,7 @@ pub(super) struct Deployer {
     known: BTreeMap<u64, String>,
     /// What is live, by all that was answered.
     traffic: Traffic,
-    /// What was live before that.
+    /// The last revision that had all of the traffic before that.
     previous: Option<Traffic>,
     /// What the change that was not answered makes of it.
     attempted: Option<Traffic>,
@@ -220,7 +220,11 @@ impl Deployer {
     }
 
     fn go_to(&mut self, next: Traffic) {
-        self.previous = Some(std::mem::replace(&mut self.traffic, next));
+        if self.traffic.len() == 1 {
+            self.previous = Some(self.traffic.clone());
+        }
+        self.previous.take_if(|whole| *whole == next);
+        self.traffic = next;
     }
 
     /// Returns the newest revisions.
