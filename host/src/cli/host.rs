@@ -32,7 +32,7 @@ pub(super) struct Host {
     /// Configuration of the host [default: provesi.toml, if it is there].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Who asks, for the audit trail [default: user@machine].
+    /// Who asks, for the audit trail (default: user@machine).
     #[arg(long, value_name = "NAME", env = "PROVESI_BY")]
     by: Option<String>,
     // Not for the command line: only the parser and `config` read the environment.

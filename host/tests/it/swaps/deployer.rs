@@ -168,7 +168,7 @@ impl Deployer {
         if number.is_multiple_of(3) {
             migrating(&self.original, FIRST_MIGRATION + number)
         } else {
-            variant(&self.original, &format!("variant {number}"))
+            variant(&self.original, format!("variant {number}"))
         }
     }
 

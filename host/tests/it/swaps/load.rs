@@ -76,7 +76,7 @@ async fn swap_again_and_again(
     let original = component(service);
     let mut log = Log::new(service, operator.live(service).await, time.start);
     while Instant::now() < time.end || log.swaps() < least {
-        let next = variant(&original, &format!("{service}, {}", log.swaps()));
+        let next = variant(&original, format!("{service}, {}", log.swaps()));
         let sent = Instant::now();
         let revision = operator.deploy(&format!("{service}/revisions"), next, DEPLOY).await;
         log.activated(revision, sent, Instant::now());
