@@ -1,7 +1,7 @@
 //! Statements that write one row, made of its columns, and columns in which no two rows have one value.
 
 use super::{Connection, Error, Value, broke};
-use crate::{FieldErrors, params};
+use crate::FieldErrors;
 
 /// A column and its value; [`columns!`](crate::columns) makes a list of them.
 pub type Column = (&'static str, Value);
@@ -61,12 +61,23 @@ impl<const N: usize> Unique<N> {
         own: Option<i64>,
         values: [Option<&str>; N],
     ) -> crate::Result<()> {
+        let mut parts = Vec::new();
+        let mut params = Vec::new();
+        for (place, ((column, _), value)) in self.columns.into_iter().zip(values).enumerate() {
+            if let Some(value) = value {
+                params.push(Value::from(value));
+                parts.push(format!("SELECT {place}, id FROM {} WHERE {column} = ${}", self.table, params.len()));
+            }
+        }
+        if parts.is_empty() {
+            return Ok(());
+        }
+        // One statement sees one moment: with one for each column, a row stored between two of them would be named by
+        // the later one alone.
+        let found: Vec<(i64, i64)> = connection.all(&parts.join(" UNION ALL "), &params)?;
         let mut errors = FieldErrors::default();
-        for ((column, message), value) in self.columns.into_iter().zip(values) {
-            let Some(value) = value else { continue };
-            let statement = format!("SELECT id FROM {} WHERE {column} = $1", self.table);
-            let found = connection.first::<(i64,)>(&statement, params![value])?;
-            if found.is_some_and(|(id,)| Some(id) != own) {
+        for (place, (column, message)) in (0_i64..).zip(self.columns) {
+            if found.iter().any(|(of, id)| *of == place && Some(*id) != own) {
                 errors.add(column, message);
             }
         }
