@@ -51,9 +51,9 @@ pub struct App {
     watch: Option<watch::Watch>,
 }
 
-/// The host's own database needs little: a revocation is a few dozen bytes.
+/// The host's own database needs little: a revocation is a few dozen bytes. One connection listens.
 const HOST_BOUNDS: Bounds =
-    Bounds { connections: 2, result_bytes: 64 << 20, statement_bytes: 64 << 10, params_bytes: 64 << 10 };
+    Bounds { connections: 3, result_bytes: 64 << 20, statement_bytes: 64 << 10, params_bytes: 64 << 10 };
 
 impl App {
     /// Brings everything up to the bound port.

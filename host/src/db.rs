@@ -5,6 +5,7 @@
 //!
 //! Not here: who may use which database (see `app`), the WIT interface (see `capabilities::sql`).
 
+mod changes;
 pub mod ledger;
 mod postgres;
 mod provision;
@@ -15,6 +16,7 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::changes::Changes;
 pub use self::statement::Kind as StatementKind;
 pub use self::value::{Cell, Constraint, ConstraintKind, PackedRows, SqlError, Value};
 

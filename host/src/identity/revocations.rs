@@ -1,7 +1,7 @@
 //! What was revoked, in memory for every request and in the host's database for every start.
 //!
-//! In effect on this host before `revoke` returns. Hosts that share a database learn of it by polling, at the
-//! latest after [`POLL`].
+//! In effect on this host before `revoke` returns. Hosts that share a database are told as it is stored; word that
+//! is lost with a connection is made up for by looking every [`POLL`].
 //!
 //! Entries are dropped when the tokens that they could concern have expired by themselves.
 
@@ -14,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::tokens::now_micros;
 use crate::db::{Cell, Database, SqlError, Value, ledger};
 
-/// Longest time until another host's revocation is in effect here.
+/// Where hosts tell each other.
+const CHANNEL: &str = "revocations";
+
+/// Longest time until another host's revocation is in effect here, should its word be lost.
 const POLL: Duration = Duration::from_secs(1);
 
 /// How far the clocks of two hosts may lie apart.
@@ -103,20 +106,26 @@ impl Revocations {
 
     /// Follows what other hosts revoke, until told to stop.
     pub async fn follow(&self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(POLL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.refresh().await {
-                tracing::warn!(%error, "cannot read what other hosts have revoked");
+        let mut changes = self.database.changes(CHANNEL, POLL);
+        let follow = async {
+            loop {
+                changes.listen().await;
+                if let Err(error) = self.refresh().await {
+                    tracing::warn!(%error, "cannot read what other hosts have revoked");
+                }
+                changes.wait().await;
             }
-        }
+        };
+        let _: Option<()> = stop.run_until_cancelled(follow).await;
     }
 
     async fn store(&self, kind: &str, subject: String, at: i64) -> Result<(), SqlError> {
         const STATEMENT: &str = "INSERT INTO revocations (kind, subject, at_us) VALUES ($1, $2, $3) \
             ON CONFLICT (kind, subject) DO UPDATE SET at_us = excluded.at_us";
         let params = [Value::Text(kind.to_owned()), Value::Text(subject), Value::Integer(at)];
-        self.database.execute(STATEMENT, &params).await.map(drop)
+        self.database.execute(STATEMENT, &params).await?;
+        self.database.notify(CHANNEL).await;
+        Ok(())
     }
 
     /// Reads what was revoked since the last time; hosts' clocks may differ by [`CLOCK_SKEW`].

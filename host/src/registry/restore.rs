@@ -14,12 +14,12 @@ use super::refusal::{Refusal, chain};
 use super::snapshot::{Live, Revision, Snapshot, SnapshotError};
 use super::status::Weights;
 use super::steps::Steps;
-use super::store::{Pointer, StoreError, Stored, now_us};
+use super::store::{CHANNEL, Pointer, StoreError, Stored, now_us};
 use super::{Registry, State, schema};
 use crate::config::ServiceConfig;
 use crate::names::{RevisionNumber, ServiceName};
 
-/// Longest time until another host's activation is followed.
+/// Longest time until another host's activation is followed, should its word be lost.
 const POLL: Duration = Duration::from_secs(1);
 
 /// Hosts that start at once on one empty database take turns; this many times somebody else may be first.
@@ -268,13 +268,17 @@ impl Registry {
 
     /// Follows what other hosts on the same database activate, until told to stop.
     pub async fn follow(&self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(POLL);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(reason) = self.look().await {
-                tracing::warn!(reason, "cannot follow what other hosts have activated");
+        let mut changes = self.store.database().changes(CHANNEL, POLL);
+        let follow = async {
+            loop {
+                changes.listen().await;
+                if let Err(reason) = self.look().await {
+                    tracing::warn!(reason, "cannot follow what other hosts have activated");
+                }
+                changes.wait().await;
             }
-        }
+        };
+        let _: Option<()> = stop.run_until_cancelled(follow).await;
     }
 
     async fn look(&self) -> Result<(), String> {

@@ -13,9 +13,12 @@ use crate::names::{ComponentDigest, RevisionNumber, ServiceName};
 /// Percent by revision.
 pub(super) type Weights = super::status::Weights;
 
+/// Where hosts tell each other that a pointer has moved.
+pub(super) const CHANNEL: &str = "activations";
+
 /// The largest component is 64 MiB; the rest of a row is small.
 const BOUNDS: Bounds =
-    Bounds { connections: 4, result_bytes: 80 << 20, statement_bytes: 64 << 10, params_bytes: 80 << 20 };
+    Bounds { connections: 5, result_bytes: 80 << 20, statement_bytes: 64 << 10, params_bytes: 80 << 20 };
 
 const WRITES: TransactionOptions = TransactionOptions { writes: true, serializable: false };
 
@@ -219,6 +222,7 @@ impl Store {
         }
         entry.insert(&mut tx).await?;
         tx.commit().await?;
+        self.database.notify(CHANNEL).await;
         Ok(Some(seen + 1))
     }
 
@@ -236,6 +240,7 @@ impl Store {
         tx.execute("DELETE FROM pointers WHERE service = $1", &[Value::Text(service.to_string())]).await?;
         entry.insert(&mut tx).await?;
         tx.commit().await?;
+        self.database.notify(CHANNEL).await;
         Ok(Some(seen + 1))
     }
 
