@@ -32,6 +32,8 @@ use crate::runtime::Runtime;
 pub struct Options {
     /// Where keys, databases and compiled code are kept.
     pub data: PathBuf,
+    /// The program that compiles components: `provesi` itself.
+    pub compiler: PathBuf,
     /// Whether empty databases get demo data.
     pub demo: bool,
     /// Whether a changed component file is deployed by itself.
@@ -70,7 +72,7 @@ impl App {
         let identity = Arc::new(open_identity(config, &storage, &data).await?);
         let cache = config.runtime.cache.clone().unwrap_or_else(|| data.join("cache"));
         let max_memory = usize::try_from(config.runtime.max_memory.as_u64())?;
-        let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, cache)?);
+        let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, options.compiler, cache)?);
         let hasher = Arc::new(Hasher::new(config.identity.password_concurrency, config.identity.password_queue));
         let feed = Arc::new(Feed::new());
         let (file, told) = (config.file.clone(), Arc::clone(&feed));

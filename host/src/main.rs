@@ -8,7 +8,11 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use provesi::app::{App, Options};
 use provesi::config::{Config, ConfigError};
+use provesi::runtime::compile_to;
 use provesi::{cli, shutdown, telemetry};
+
+/// This program as it runs, also when its file has been replaced meanwhile.
+const SELF: &str = "/proc/self/exe";
 
 /// The configuration that is read if none is named.
 const CONFIG: &str = "provesi.toml";
@@ -40,6 +44,12 @@ struct Cli {
 enum Command {
     /// Serves the configured services until SIGTERM or Ctrl-C.
     Serve(Serve),
+    /// Compiles the component on standard input into a file of code, for a host of this program.
+    #[command(hide = true)]
+    Compile {
+        /// The file, which must not exist.
+        output: PathBuf,
+    },
     #[command(flatten)]
     Operate(cli::Command),
 }
@@ -62,15 +72,16 @@ struct Serve {
 
 fn main() -> ExitCode {
     give_memory_back();
-    let serve = match Cli::parse().command {
-        Command::Serve(serve) => serve,
+    let outcome = match Cli::parse().command {
+        Command::Serve(serve) => run(serve),
+        Command::Compile { output } => return compile(&output),
         Command::Operate(command) => return cli::run(&command, admin_listen),
     };
-    match run(serve) {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The reason on one line first, what led to it below.
-            tracing::debug!(error = format!("{error:#}"), "failed to serve");
+            tracing::debug!(error = format!("{error:#}"), "failed");
             report(&error);
             ExitCode::FAILURE
         }
@@ -83,11 +94,23 @@ fn run(serve: Serve) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = shutdown::on_signal()?;
-        let options = Options { data: serve.data, demo: serve.demo, watch: serve.watch };
+        let options = Options { data: serve.data, compiler: PathBuf::from(SELF), demo: serve.demo, watch: serve.watch };
         let app = App::start(&config, options).await?;
         app.run(stop).await;
         Ok(())
     })
+}
+
+/// Compiles one component, and says what is wrong with it to the host that waits.
+#[expect(clippy::print_stderr, reason = "the host reads it")]
+fn compile(output: &Path) -> ExitCode {
+    match compile_to(output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.reason());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Says what the configuration listens on for operators; nothing if there is none and none was named.

@@ -7,6 +7,7 @@
 
 mod classify;
 mod compile;
+mod compiler;
 mod engine;
 mod instance;
 mod limiter;
@@ -15,6 +16,7 @@ mod peers;
 mod state;
 
 pub use self::compile::{CompileError, Compiled, InterfaceFuncs};
+pub use self::compiler::compile_to;
 pub use self::engine::{Runtime, RuntimeError};
 pub use self::instance::Failure;
 pub use self::linker::{GrantSet, LinkError, Linked, is_platform, is_wasi, track};

@@ -150,7 +150,7 @@ impl Workshop {
         steps: &mut Steps<'_>,
     ) -> Result<Candidate, ServiceError> {
         steps.begin(Step::Compile);
-        let compiled = Arc::clone(&self.runtime).compile_aside(bytes).await?;
+        let compiled = self.runtime.compile_aside(&bytes).await?;
         steps.begin(Step::Link);
         let grants = GrantSet::new(&settings.grants);
         let resources = Resources {

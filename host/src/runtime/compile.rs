@@ -1,13 +1,12 @@
 //! From bytes to code, and what a component imports and exports.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex};
 
+use super::compiler::read;
 use super::{Runtime, is_platform, track};
 use crate::names::ComponentDigest;
 
@@ -30,49 +29,51 @@ pub struct InterfaceFuncs {
     pub has_resources: bool,
 }
 
-/// Stack of a compiling thread: hostile code nests deeper than honest code.
-const COMPILE_STACK: usize = 16 << 20;
-
 /// The bytes are no component that this host can run.
 #[derive(Debug, thiserror::Error)]
 #[error("not a component that this host can run")]
-pub struct CompileError(#[source] wasmtime::Error);
+pub struct CompileError(#[source] pub(super) wasmtime::Error);
 
-/// Longest wait for a compilation: the largest of the platform takes a second, and who is faster than this stays.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How far a compiling thread stands back behind those that serve: as far as it can, about a fiftieth of a contended
-/// core; on an idle one it loses nothing.
-const NICENESS: i32 = 19;
+impl CompileError {
+    /// Says what is wrong, on one line.
+    pub fn reason(&self) -> String {
+        format!("{:#}", self.0).replace('\n', " ")
+    }
+}
 
 impl Runtime {
-    /// Compiles on a thread of its own, one component at a time, behind everything that serves.
+    /// Compiles in a process of its own, or takes the code from the cache.
     ///
     /// # Errors
     /// When the bytes are no valid component, or it takes too long.
-    pub async fn compile_aside(self: Arc<Self>, bytes: Bytes) -> Result<Compiled, CompileError> {
-        let late = |_| CompileError(wasmtime::Error::msg("its compilation takes too long"));
-        let compiling = Arc::clone(&self.compiling);
-        let turn = tokio::time::timeout(COMPILE_TIMEOUT, compiling.acquire_owned()).await.map_err(late)?;
-        let (done, compiled) = tokio::sync::oneshot::channel();
-        let compile = move || {
-            let _turn = turn;
-            // Refused only where a sandbox forbids it; then the compilation is merely less polite.
-            let _ = rustix::process::nice(NICENESS);
-            let _ = done.send(self.compile(&bytes));
-        };
-        let thread = std::thread::Builder::new().name("compile".to_owned()).stack_size(COMPILE_STACK);
-        thread.spawn(compile).map_err(|error| CompileError(error.into()))?;
-        let compiled = tokio::time::timeout(COMPILE_TIMEOUT, compiled).await.map_err(late)?;
-        compiled.unwrap_or_else(|_| Err(CompileError(wasmtime::Error::msg("the compiler panicked"))))
+    pub async fn compile_aside(&self, bytes: &Bytes) -> Result<Compiled, CompileError> {
+        let digest = ComponentDigest::of(bytes);
+        let file = self.compiler.file(digest);
+        if let Some(component) = read(&file).and_then(|code| self.load(&code).ok()) {
+            return Ok(self.inspect(component, digest));
+        }
+        self.compiler.compile(digest, bytes).await?;
+        let code = read(&file).ok_or_else(|| CompileError(wasmtime::Error::msg("its code is gone from the cache")))?;
+        Ok(self.inspect(self.load(&code)?, digest))
     }
 
-    /// Compiles a component, or takes its code from the cache. Takes a core for a while: not for async threads.
+    /// Compiles in this process: for tools that need no bound.
     ///
     /// # Errors
     /// When the bytes are no valid component.
     pub fn compile(&self, bytes: &[u8]) -> Result<Compiled, CompileError> {
         let component = Component::from_binary(&self.engine, bytes).map_err(CompileError)?;
+        Ok(self.inspect(component, ComponentDigest::of(bytes)))
+    }
+
+    #[expect(unsafe_code, reason = "code cannot be checked, only trusted")]
+    fn load(&self, code: &[u8]) -> Result<Component, CompileError> {
+        // SAFETY: `compiler` reads only what it has written, whole, into a folder that is the host's own; wasmtime
+        // refuses code of another engine.
+        unsafe { Component::deserialize(&self.engine, code) }.map_err(CompileError)
+    }
+
+    fn inspect(&self, component: Component, digest: ComponentDigest) -> Compiled {
         let engine = &self.engine;
         let ty = component.component_type();
         let mut imports = BTreeMap::new();
@@ -96,7 +97,7 @@ impl Runtime {
         let mut names: Vec<&String> = exports.keys().filter(|name| !is_platform(name)).collect();
         names.sort_by_key(|name| name.split_once('@').and_then(|(_, version)| semver::Version::parse(version).ok()));
         let tracks = names.into_iter().map(|name| (track(name), name.clone())).collect();
-        Ok(Compiled { component, digest: ComponentDigest::of(bytes), imports, exports, tracks })
+        Compiled { component, digest, imports, exports, tracks }
     }
 }
 

@@ -4,13 +4,12 @@
 //! together seven times cheaper than the defaults. Guests are interrupted by epochs, a thread ticks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
-use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::compiler::Compiler;
 use super::linker::base_linker;
 use super::state::HostState;
 
@@ -30,8 +29,7 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 8;
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<HostState>,
-    /// One compilation at a time: it takes a core for a while.
-    pub(super) compiling: Arc<Semaphore>,
+    pub(super) compiler: Compiler,
 }
 
 /// Why there is no engine.
@@ -44,7 +42,7 @@ pub enum RuntimeError {
         folder: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: wasmtime::Error,
+        source: std::io::Error,
     },
     /// The machine does not offer what the settings need, most likely address space.
     #[error("cannot make the engine")]
@@ -55,27 +53,28 @@ pub enum RuntimeError {
 }
 
 impl Runtime {
-    /// Makes the engine for a number of instances of a size, with compiled code kept in a folder.
+    /// Makes the engine for a number of instances of a size. A program, which is `provesi` itself, compiles for it
+    /// into a folder, which is made when missing.
     ///
     /// # Errors
     /// When the machine cannot offer it.
-    pub fn new(max_instances: u32, max_memory: usize, cache: PathBuf) -> Result<Self, RuntimeError> {
-        let mut config = Config::new();
-        let mut cache_config = CacheConfig::new();
-        cache_config.with_directory(&cache);
-        let cache = Cache::new(cache_config).map_err(|source| RuntimeError::Cache { folder: cache, source })?;
-        config
-            .cache(Some(cache))
-            .epoch_interruption(true)
-            .concurrency_support(false)
-            // A deploy may take one core from those that serve, not all of them.
-            .parallel_compilation(false)
-            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances, max_memory)));
+    pub fn new(max_instances: u32, max_memory: usize, compiler: PathBuf, cache: PathBuf) -> Result<Self, RuntimeError> {
+        std::fs::create_dir_all(&cache).map_err(|source| RuntimeError::Cache { folder: cache.clone(), source })?;
+        let mut config = settings();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances, max_memory)));
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let linker = base_linker(&engine).map_err(RuntimeError::Engine)?;
         tick(&engine).map_err(RuntimeError::Ticker)?;
-        Ok(Self { engine, linker, compiling: Arc::new(Semaphore::new(1)) })
+        let compiler = Compiler::new(compiler, cache, &engine);
+        Ok(Self { engine, linker, compiler })
     }
+}
+
+/// What code must be compiled with to run here; how instances are made is not part of it.
+pub(super) fn settings() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true).concurrency_support(false);
+    config
 }
 
 fn pool(max_instances: u32, max_memory: usize) -> PoolingAllocationConfig {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use provesi::registry::{Breach, Party, breaches};
 use provesi::runtime::{CompileError, Compiled, Runtime};
 
-use crate::support::root;
+use crate::support::{compiler, root};
 
 /// What stands between the texts of two live revisions of the exporter.
 const EXPORTER: &str = "\n// ---- exporter ----\n";
@@ -41,7 +41,7 @@ struct Tally {
 
 #[test]
 fn every_pair_of_the_corpus_gets_its_verdict() {
-    let runtime = Runtime::new(1, 16 << 20, root().join("target/test-cache")).expect("an engine");
+    let runtime = Runtime::new(1, 16 << 20, compiler(), root().join("target/test-cache")).expect("an engine");
     let cases = cases();
     let mut tally = Tally::default();
     for case in &cases {

@@ -275,12 +275,17 @@ impl Default for Setup<'_> {
     }
 }
 
+/// Returns the program under test, which compiles for hosts in this process too.
+pub(crate) fn compiler() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_provesi"))
+}
+
 impl Setup<'_> {
     /// Brings a host up to its bound port; its configuration is written to a folder.
     pub(crate) async fn host(&self, folder: &Path) -> anyhow::Result<App> {
         let config = Config::load(&self.write(folder))?;
         let data = self.data.map_or_else(|| folder.join("data"), Path::to_owned);
-        App::start(&config, Options { data, demo: self.demo, watch: self.watch }).await
+        App::start(&config, Options { data, compiler: compiler(), demo: self.demo, watch: self.watch }).await
     }
 
     /// Writes the configuration to a folder and returns the file.

@@ -1,0 +1,176 @@
+//! Compiles in a process of its own, one component at a time, behind everything that serves.
+//!
+//! Whatever a component does to the compiler, it does to that process alone: its crash, its memory, its time and its
+//! locks are not the host's. What it makes is kept as a file, by digest.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use rustix::process::{Resource, Rlimit};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+
+use super::compile::CompileError;
+use super::engine::settings;
+use crate::names::ComponentDigest;
+
+/// Longest wait for a compilation: the largest of the platform takes a second, and who is faster than this stays.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How far the compiler stands back behind those that serve: as far as it can, about a fiftieth of a contended core;
+/// on an idle one it loses nothing.
+const NICENESS: i32 = 19;
+
+/// Memory that the compiler may take: a hundred times what the largest component of the platform needs.
+const MEMORY: u64 = 4 << 30;
+
+/// Code that is kept; what was not used for the longest time goes first.
+const KEPT: u64 = 1 << 30;
+
+/// Bytes of the checksum before the code.
+const CHECKSUM: usize = 32;
+
+/// Longest error that is read from a compiler.
+const ERROR_BYTES: u64 = 16 << 10;
+
+/// Turns components into files of code.
+pub(super) struct Compiler {
+    program: PathBuf,
+    folder: PathBuf,
+    /// Tells code of this engine from that of others.
+    engine: String,
+    turn: Semaphore,
+}
+
+impl Compiler {
+    /// Compiles with a program that understands [`compile_to`], for an engine, into a folder.
+    pub(super) fn new(program: PathBuf, folder: PathBuf, engine: &Engine) -> Self {
+        let mut hasher = std::hash::DefaultHasher::new();
+        std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hasher);
+        let engine = format!("{:016x}", std::hash::Hasher::finish(&hasher));
+        Self { program, folder, engine, turn: Semaphore::new(1) }
+    }
+
+    /// Returns the file where a component's code is, or will be.
+    pub(super) fn file(&self, digest: ComponentDigest) -> PathBuf {
+        let digest = digest.to_string();
+        self.folder.join(format!("{}-{}.cwasm", digest.trim_start_matches("sha256:"), self.engine))
+    }
+
+    /// Compiles a component into its file.
+    ///
+    /// # Errors
+    /// When the compiler refuses the bytes, breaks, or takes too long.
+    pub(super) async fn compile(&self, digest: ComponentDigest, bytes: &Bytes) -> Result<(), CompileError> {
+        let late = |_| refused("its compilation takes too long");
+        let work = async {
+            let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
+            let file = self.file(digest);
+            // Several hosts may share the folder: each writes a file of its own and moves it into place.
+            let part = file.with_extension(format!("{}.part", uuid::Uuid::now_v7()));
+            let made = self.run(&part, bytes).await;
+            let made = made.and_then(|()| std::fs::rename(&part, &file).map_err(unusable));
+            if made.is_err() {
+                let _ = std::fs::remove_file(&part);
+            }
+            made
+        };
+        tokio::time::timeout(TIMEOUT, work).await.map_err(late)??;
+        prune(&self.folder);
+        Ok(())
+    }
+
+    async fn run(&self, output: &Path, bytes: &[u8]) -> Result<(), CompileError> {
+        let mut command = Command::new(&self.program);
+        command.arg("compile").arg(output).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(unusable)?;
+        let (mut stdin, stderr) = (child.stdin.take().expect("piped"), child.stderr.take().expect("piped"));
+        let feed = async move {
+            // One that ends early says why on the other pipe.
+            let _ = stdin.write_all(bytes).await;
+        };
+        let mut error = String::new();
+        let mut stderr = stderr.take(ERROR_BYTES);
+        let (_, _, status) = tokio::join!(feed, stderr.read_to_string(&mut error), child.wait());
+        outcome(status.map_err(unusable)?, &error)
+    }
+}
+
+fn outcome(status: ExitStatus, error: &str) -> Result<(), CompileError> {
+    match (status.success(), status.code()) {
+        (true, _) => Ok(()),
+        (false, Some(1)) => Err(refused(error.trim())),
+        _ => Err(refused(&format!("the compiler broke on it ({status})"))),
+    }
+}
+
+fn refused(why: &str) -> CompileError {
+    CompileError(wasmtime::Error::msg(why.to_owned()))
+}
+
+fn unusable(error: std::io::Error) -> CompileError {
+    CompileError(wasmtime::Error::from(error).context("the compiler cannot be used"))
+}
+
+/// Compiles the component on standard input into a file: what the other process does.
+///
+/// # Errors
+/// When the bytes are no component that this host can run, or the file cannot be written.
+pub fn compile_to(output: &Path) -> Result<(), CompileError> {
+    stand_back();
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).map_err(unusable)?;
+    let engine = Engine::new(&settings()).map_err(CompileError)?;
+    let code = engine.precompile_component(&bytes).map_err(CompileError)?;
+    let mut file = std::fs::File::create_new(output).map_err(unusable)?;
+    file.write_all(&Sha256::digest(&code)).and_then(|()| file.write_all(&code)).map_err(unusable)
+}
+
+/// Reads a file of code; none when it is not there, or not as it was written.
+///
+/// A power cut may take a file's bytes and leave its name, for files are not waited for: a checksum costs less than
+/// a disk that serving has to share.
+pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
+    // Who was used last is kept longest.
+    let _ = std::fs::File::options().write(true).open(file).and_then(|file| file.set_modified(SystemTime::now()));
+    let mut code = std::fs::read(file).ok()?;
+    let checksum: Vec<u8> = code.drain(..code.len().min(CHECKSUM)).collect();
+    (checksum[..] == Sha256::digest(&code)[..]).then_some(code)
+}
+
+/// Bounds this process; refused only where a sandbox forbids it, and then the host's own clock still does.
+fn stand_back() {
+    let bound = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
+    let _ = rustix::process::nice(NICENESS);
+    let _ = rustix::process::setrlimit(Resource::Data, bound(MEMORY));
+    let _ = rustix::process::setrlimit(Resource::Cpu, bound(2 * TIMEOUT.as_secs()));
+    let _ = rustix::process::setrlimit(Resource::Core, bound(0));
+}
+
+/// Removes what was not used for the longest time, as far as there is too much.
+fn prune(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let meta = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            Some((meta.modified().ok()?, meta.len(), entry.path()))
+        })
+        .collect();
+    files.sort_unstable_by(|left, right| right.cmp(left));
+    let mut kept = 0;
+    for (_, size, file) in files {
+        kept += size;
+        if kept > KEPT {
+            // Code that is mapped lives on without its name.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
