@@ -26,6 +26,10 @@ const TABLE_ELEMENTS: usize = 20_000;
 /// Core modules in one component: the service's own, and the shims that the component model needs.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 8;
 
+/// Instances over those that requests and typed calls may have: for components that are asked what they are, of which
+/// there are four at once, and for one that fills its database.
+const ASIDE: u32 = 8;
+
 /// The engine, and what every component of it is linked with.
 pub struct Runtime {
     pub(super) engine: Engine,
@@ -70,7 +74,7 @@ impl Runtime {
             .concurrency_support(false)
             // A deploy may take one core from those that serve, not all of them.
             .parallel_compilation(false)
-            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances, max_memory)));
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances + ASIDE, max_memory)));
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let linker = base_linker(&engine).map_err(RuntimeError::Engine)?;
         tick(&engine).map_err(RuntimeError::Ticker)?;
