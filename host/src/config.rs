@@ -4,6 +4,7 @@
 //! file or variable, the key, the value and what is allowed. Nothing else in the host reads the environment.
 
 mod admin;
+mod breaker;
 mod gateway;
 mod limits;
 
@@ -17,6 +18,7 @@ use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
 pub use self::admin::{AdminConfig, CanaryConfig};
+pub use self::breaker::{BreakerConfig, OPEN_AT_MOST};
 pub use self::gateway::{AccessMode, GatewayConfig, Sticky};
 pub use self::limits::Limits;
 use crate::names::ServiceName;
@@ -109,7 +111,10 @@ impl TryFrom<String> for StorageUrl {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RuntimeConfig {
-    /// Instances that can exist at once, of all services. Default 1000; each reserves 4 GiB of address space.
+    /// Instances that can exist at once, of all services. Default 1024; each reserves 4 GiB of address space.
+    ///
+    /// Requests may take half of them, the typed calls that they make the other half, and one service a quarter of
+    /// all, whatever its `limits.concurrency` is.
     pub max_instances: u32,
     /// Largest `limits.memory` that a service can ask for. Default 256 MiB.
     pub max_memory: ByteSize,
@@ -121,7 +126,7 @@ pub struct RuntimeConfig {
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self { max_instances: 1000, max_memory: ByteSize::mib(256), cache: None, call_depth: 8 }
+        Self { max_instances: 1024, max_memory: ByteSize::mib(256), cache: None, call_depth: 8 }
     }
 }
 
@@ -171,6 +176,9 @@ pub struct ServiceConfig {
     /// Numbers that the host enforces.
     #[serde(default)]
     pub limits: Limits,
+    /// When calls are kept away from an operation that fails.
+    #[serde(default)]
+    pub breaker: BreakerConfig,
     /// Values that the service reads through `wasi:config`.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
@@ -223,6 +231,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.canary.check()?;
         for (name, service) in &self.services {
+            service.breaker.check(name)?;
             let memory = service.limits.memory;
             if memory > self.runtime.max_memory {
                 return Err(ConfigError::Contradiction {

@@ -1,12 +1,14 @@
-//! One invocation from start to end: permit, fresh instance, call, outcome.
+//! One invocation from start to end: breaker, permit, fresh instance, call, outcome.
 //!
 //! A trap never leaves here as a trap: it is a [`CallError::Guest`], logged once, with the component's digest.
 //! Whatever is called by a request runs on the request's own snapshot and what is left of its deadline.
 //!
 //! Not here: HTTP (see `gateway`), how an instance is made (see `runtime::instance`).
 
+mod breaker;
 mod lane;
 mod response;
+mod retry;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,6 +16,7 @@ use std::time::Instant;
 
 use wasmtime::component::Val;
 
+use self::breaker::Course;
 use self::lane::{Lane, Permit, Pool};
 pub use self::response::Answer;
 use crate::bindings::exports::provesi::platform::service::Request;
@@ -67,20 +70,24 @@ impl Dispatch {
         request: &Request,
     ) -> Result<Answer, CallError> {
         let revision = Arc::clone(&view.entry);
+        let Some(operation) = revision.operations.route(&request.operation) else {
+            let error = wasmtime::Error::msg(format!("operation {:?} was not described", request.operation));
+            return Err(self.failed(&revision, &request_id, Failure::Host(error)));
+        };
         let started = Instant::now();
         let deadline = started + revision.limits.deadline;
-        let invocation = self.invocation(view, request_id.clone(), deadline);
-        let _permit = self.permit(&revision, deadline, 0).await?;
-        let outcome = revision.linked.handle(invocation, request).await;
-        let answer =
-            outcome.and_then(|response| Answer::check(response, revision.limits.response).map_err(Failure::Guest));
-        let kind = match &answer {
-            Ok(answer) if answer.status.is_server_error() => Outcome::Failed,
-            Ok(_) => Outcome::Answered,
-            Err(_) => Outcome::Fault,
+        let (view, request_id, linked, most) = (&view, &request_id, &revision.linked, revision.limits.response);
+        let course = Course { revision: &revision, operation, request_id, started, deadline, depth: 0 };
+        let call = move || {
+            let invocation = self.invocation(view.clone(), request_id.clone(), deadline);
+            async move {
+                let response = linked.handle(invocation, request).await?;
+                Answer::check(response, most).map_err(Failure::Guest)
+            }
         };
-        revision.stats.record(kind, started.elapsed());
-        answer.map_err(|failure| self.failed(&revision, &request_id, failure))
+        let outcome =
+            |answer: &Answer| if answer.status.is_server_error() { Outcome::Failed } else { Outcome::Answered };
+        self.run(&course, outcome, call).await
     }
 
     /// Lets a service fill its empty database; returns lines for the operator.
@@ -128,7 +135,10 @@ impl Dispatch {
         }
         drop(lanes);
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Lane::new(revision.service.clone(), revision.number, &revision.limits));
+        let new = || {
+            let share = self.pool.share();
+            Arc::new(Lane::new(revision.service.clone(), revision.number, &revision.limits, share))
+        };
         let lane = lanes.entry(revision.service.clone()).or_insert_with(new);
         if outdated(lane) {
             // What runs on the old one gives its permits back there.
@@ -146,15 +156,22 @@ impl Dispatch {
             let failure = Failure::Guest(GuestFault::Depth(self.call_depth));
             return Err(self.failed(revision, &call.request_id, failure));
         }
+        let operation = revision.operations.function(exported_as, &call.function).ok_or_else(missing)?;
         let started = Instant::now();
         let deadline = call.deadline.min(started + revision.limits.deadline);
-        let _permit = self.permit(revision, deadline, call.depth).await?;
-        let request_id = call.request_id.clone();
-        let invocation = Invocation { request_id, deadline, depth: call.depth, peers: Arc::clone(&peers) as _ };
-        let outcome = revision.linked.call_typed(invocation, exported_as, &call.function, &call.params).await;
-        let outcome = outcome.ok_or_else(missing)?;
-        revision.stats.record(if outcome.is_ok() { Outcome::Answered } else { Outcome::Fault }, started.elapsed());
-        outcome.map_err(|failure| self.failed(revision, &call.request_id, failure))
+        let (peers, call) = (&peers, &call);
+        let (request_id, depth) = (&call.request_id, call.depth);
+        let course = Course { revision, operation, request_id, started, deadline, depth };
+        let attempt = move || {
+            let request_id = request_id.clone();
+            let invocation = Invocation { request_id, deadline, depth, peers: Arc::clone(peers) as _ };
+            async move {
+                let called = revision.linked.call_typed(invocation, exported_as, &call.function, &call.params).await;
+                let absent = || Failure::Host(wasmtime::Error::msg("an export of the component has no place in it"));
+                called.unwrap_or_else(|| Err(absent()))
+            }
+        };
+        self.run(&course, |_: &Vec<Val>| Outcome::Answered, attempt).await
     }
 
     /// Names a failure, and tells of it the only time.

@@ -13,6 +13,9 @@ pub enum GuestFault {
     /// The guest aborted; the text is wasmtime's reason with the guest's backtrace.
     #[error("trapped: {0}")]
     Trap(String),
+    /// A typed call of the guest failed, and its function has no case for that; the text says which, and why.
+    #[error("trapped on a typed call that failed: {0}")]
+    PeerFailed(String),
     /// The guest was still running or waiting at its deadline.
     #[error("did not finish before its deadline")]
     Deadline,
@@ -45,6 +48,14 @@ pub enum CallError {
     #[error("service {service} has no room for another invocation")]
     Overloaded {
         /// The service that is full.
+        service: ServiceName,
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// The operation fails, and is left alone for a while.
+    #[error("service {service} is left alone, because this operation of it fails")]
+    BreakerOpen {
+        /// The service that fails.
         service: ServiceName,
         /// When it is worth trying again.
         retry_after: Duration,

@@ -1,4 +1,4 @@
-//! What operators are told as it happens: deploys, traffic, faults.
+//! What operators are told as it happens: deploys, traffic, faults, breakers.
 //!
 //! A feed keeps no history: who subscribes hears what comes after, and who is too slow loses the oldest events and
 //! is told how many. Publishing never waits.
@@ -70,6 +70,8 @@ pub enum Kind {
     ServiceRemoved,
     /// A component broke its contract.
     Fault,
+    /// A breaker keeps calls away from an operation, or lets them through again; `detail` says which, and why.
+    Breaker,
 }
 
 impl Event {
@@ -91,6 +93,7 @@ impl Kind {
             Self::CanaryReturned => "canary.returned",
             Self::ServiceRemoved => "service.removed",
             Self::Fault => "fault",
+            Self::Breaker => "breaker",
         }
     }
 }

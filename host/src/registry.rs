@@ -8,10 +8,12 @@
 //! `admin`).
 
 mod audit;
+mod breaker;
 mod canary;
 mod contract;
 mod deploy;
 mod description;
+mod operations;
 mod pointer;
 mod prepare;
 mod refusal;
@@ -33,9 +35,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, OwnedMutexGuard, watch};
 
 pub use self::audit::Actor;
+pub use self::breaker::{Breaker, Change, Pass, Phase};
 pub use self::contract::{Breach, Party, breaches};
 pub use self::deploy::{Activation, Percent};
 pub use self::description::{Access, DescriptionError, Method, Route, ServiceDescription, Task};
+pub use self::operations::{Operation, Operations};
 pub use self::prepare::ServiceError;
 use self::prepare::{Settings, Workshop};
 pub use self::refusal::Refusal;

@@ -24,6 +24,7 @@ impl Service for Auth {
     const SUMMARY: &'static str = "Users and their tokens.";
     const MIGRATIONS: &'static [Migration] =
         &[idempotency::MIGRATION, migration!("auth", "0001_users"), migration!("auth", "0002_login_attempts")];
+    const IDEMPOTENT: &'static [&'static str] = &["provesi:auth/directory#find"];
     const ROUTES: &'static [Route] = &[
         Route::post("/auth/login/", "login", session::login)
             .access(Access::Public)

@@ -23,6 +23,14 @@ impl Service for Inventory {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Warehouses, stock and measurements.";
     const MIGRATIONS: &'static [Migration] = &[idempotency::MIGRATION, migration!("inventory", "0001_stock")];
+    const IDEMPOTENT: &'static [&'static str] = &[
+        "provesi:inventory/stock#candidates",
+        "provesi:inventory/stock#holder",
+        // Each carries the order's id and is known again by it.
+        "provesi:inventory/stock#reserve",
+        "provesi:inventory/stock#settle",
+        "provesi:inventory/stock#release",
+    ];
     const ROUTES: &'static [Route] = &[
         Route::get("/warehouses/", "list-warehouses", warehouses::list)
             .access(Access::Public)

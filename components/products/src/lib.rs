@@ -22,6 +22,8 @@ impl Service for Products {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Suppliers, products and their variables.";
     const MIGRATIONS: &'static [Migration] = &[idempotency::MIGRATION, migration!("products", "0001_catalogue")];
+    const IDEMPOTENT: &'static [&'static str] =
+        &["provesi:products/catalog#find", "provesi:products/catalog#find-by-name"];
     const ROUTES: &'static [Route] = &[
         Route::get("/products/", "list-products", products::list)
             .access(Access::Public)

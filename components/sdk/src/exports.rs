@@ -15,6 +15,9 @@ pub trait Service {
     const MIGRATIONS: &'static [Migration] = &[];
     /// Work on a schedule; needs the export `worker`.
     const TASKS: &'static [Task] = &[];
+    /// Exported functions that may be called again after a fault of this service, as `package/interface#function`: a
+    /// second call of the same arguments changes nothing more.
+    const IDEMPOTENT: &'static [&'static str] = &[];
 }
 
 /// Exports a [`Service`] from the component.
@@ -68,6 +71,7 @@ pub fn describe<S: Service>() -> wit::Description {
                 deadline_ms: task.deadline_ms,
             })
             .collect(),
+        idempotent: S::IDEMPOTENT.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
 

@@ -7,11 +7,12 @@ use crate::registry::{Registry, ServiceStatus};
 /// One counter: its name, what it counts, and where it is found.
 type Counter = (&'static str, &'static str, fn(&ServiceStatus) -> u64);
 
-const COUNTERS: [Counter; 3] = [
+const COUNTERS: [Counter; 4] = [
     ("provesi_dispatch_invocations_total", "Requests and typed calls of the live revisions.", |service| {
         service.requests
     }),
     ("provesi_dispatch_faults_total", "Those that ended in a fault of the guest.", |service| service.faults),
+    ("provesi_dispatch_retries_total", "Those that were made again after such a fault.", |service| service.retries),
     ("provesi_registry_links_total", "Times that a revision of the service was linked.", |service| service.links),
 ];
 
@@ -36,6 +37,12 @@ pub(super) fn render(registry: &Registry) -> String {
                 "provesi_registry_weight_percent{{service=\"{name}\",revision=\"{revision}\"}} {weight}"
             );
         }
+    }
+    let _ = writeln!(text, "# HELP provesi_dispatch_breaker The worst breaker: 0 closed, 1 half-open, 2 open.");
+    let _ = writeln!(text, "# TYPE provesi_dispatch_breaker gauge");
+    for service in &services {
+        let phase = ["closed", "half-open", "open"].iter().position(|phase| *phase == service.breaker);
+        let _ = writeln!(text, "provesi_dispatch_breaker{{service=\"{}\"}} {}", service.name, phase.unwrap_or(0));
     }
     text
 }

@@ -71,3 +71,29 @@ fn a_canary_is_judged_by_numbers_that_make_sense() {
         assert!(error.contains(&format!("canary.{key}")), "{error}");
     }
 }
+
+#[test]
+fn a_breaker_has_numbers_that_make_sense() {
+    let table = |keys: &str| format!("[services.a]\ncomponent = \"a.wasm\"\n[services.a.breaker]\n{keys}");
+    let good = "enabled = false\nconsecutive = 1\nshare = 100\ncalls = 1\nwindow = \"100ms\"\nopen-for = \"30s\"";
+    let config = load(&table(good)).expect("valid");
+    let breaker = config.services.values().next().expect("one service").breaker;
+    assert_eq!((breaker.enabled, breaker.share, breaker.open_for), (false, 100, OPEN_AT_MOST));
+    assert!(load(&table("")).expect("defaults").services.values().all(|service| service.breaker.enabled));
+    for (key, value) in [
+        ("consecutive", "0"),
+        ("share", "0"),
+        ("share", "101"),
+        ("calls", "0"),
+        ("calls", "10001"),
+        ("window", "\"99ms\""),
+        ("window", "\"11m\""),
+        ("open-for", "\"0s\""),
+        ("open-for", "\"31s\""),
+    ] {
+        let error = error_of(&table(&format!("{key} = {value}")));
+        assert!(error.contains(&format!("services.a.breaker.{key}")), "{error}");
+    }
+    let unknown = error_of(&table("opens-at = 3"));
+    assert!(unknown.contains("opens-at") && unknown.contains("consecutive"), "{unknown}");
+}

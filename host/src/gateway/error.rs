@@ -3,6 +3,8 @@
 //! Three shapes, as the contract has them: `{"error"}` for business, `{"detail"}` for the framework; field errors
 //! come from the services.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
@@ -69,6 +71,9 @@ impl ApiError {
             Self::Call(CallError::Overloaded { .. }) => {
                 (S::SERVICE_UNAVAILABLE, ERROR, "El servicio está ocupado, intente de nuevo")
             }
+            Self::Call(CallError::BreakerOpen { .. }) => {
+                (S::SERVICE_UNAVAILABLE, ERROR, "El servicio está fallando, intente de nuevo más tarde")
+            }
             Self::Call(CallError::NoExporter { .. } | CallError::Host(_)) => {
                 (S::SERVICE_UNAVAILABLE, ERROR, "El servicio no está disponible")
             }
@@ -92,8 +97,8 @@ impl IntoResponse for ApiError {
                 let allow = HeaderValue::from_str(&names.join(", ")).expect("names of methods are ASCII");
                 headers.insert(ALLOW, allow);
             }
-            Self::Call(CallError::Overloaded { retry_after, .. }) => {
-                headers.insert(RETRY_AFTER, retry_after.as_secs().max(1).into());
+            Self::Call(CallError::Overloaded { retry_after, .. } | CallError::BreakerOpen { retry_after, .. }) => {
+                headers.insert(RETRY_AFTER, whole_seconds(retry_after).into());
             }
             Self::Call(CallError::Host(_) | CallError::NoExporter { .. }) => {
                 headers.insert(RETRY_AFTER, 1.into());
@@ -104,6 +109,11 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Rounds up, and to at least one: who comes too early is turned away again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
 fn name(method: Method) -> &'static str {
     match method {
         Method::Get => "GET",
@@ -111,5 +121,17 @@ fn name(method: Method) -> &'static str {
         Method::Put => "PUT",
         Method::Patch => "PATCH",
         Method::Delete => "DELETE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_never_told_to_come_too_early() {
+        for (ms, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (29_500, 30)] {
+            assert_eq!(whole_seconds(Duration::from_millis(ms)), seconds, "{ms} ms");
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::bindings::exports::provesi::platform::service as wit;
 use crate::db::ledger::Migration;
+use crate::runtime::Compiled;
 
 /// Routes that one service can have.
 const MAX_ROUTES: usize = 500;
@@ -24,6 +25,8 @@ pub struct ServiceDescription {
     pub migrations: Vec<Migration>,
     /// Work on a schedule.
     pub tasks: Vec<Task>,
+    /// Exported functions that may be called again after a fault, as `package/interface#function`.
+    idempotent: BTreeSet<String>,
 }
 
 /// One method on one path pattern.
@@ -147,8 +150,38 @@ impl TryFrom<wit::Description> for ServiceDescription {
             })
             .collect();
         let tasks = described.tasks.into_iter().map(Task::try_from).collect::<Result<_, _>>()?;
-        Ok(Self { version, summary: described.summary, routes, migrations, tasks })
+        let idempotent = described.idempotent.into_iter().collect();
+        Ok(Self { version, summary: described.summary, routes, migrations, tasks, idempotent })
     }
+}
+
+impl ServiceDescription {
+    /// Checks that what it says of its exports is about exports.
+    ///
+    /// # Errors
+    /// When it names a function that the component does not export.
+    pub(super) fn check_exports(&self, compiled: &Compiled) -> Result<(), DescriptionError> {
+        const ALLOWED: &str = "package/interface#function, which the component exports";
+        let mut exports = BTreeSet::new();
+        for (interface, funcs) in compiled.peer_exports() {
+            exports.extend(funcs.funcs.keys().map(|function| unversioned(interface, function)));
+        }
+        match self.idempotent.iter().find(|name| !exports.contains(*name)) {
+            Some(name) => Err(wrong("idempotent", name, ALLOWED)),
+            None => Ok(()),
+        }
+    }
+
+    /// Says whether an exported function may be called again after a fault.
+    pub(super) fn is_idempotent(&self, interface: &str, function: &str) -> bool {
+        !self.idempotent.is_empty() && self.idempotent.contains(&unversioned(interface, function))
+    }
+}
+
+/// Names a function in all versions of its interface.
+fn unversioned(interface: &str, function: &str) -> String {
+    let interface = interface.split('@').next().unwrap_or(interface);
+    format!("{interface}#{function}")
 }
 
 impl TryFrom<wit::Route> for Route {

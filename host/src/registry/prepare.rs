@@ -9,16 +9,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::description::{DescriptionError, ServiceDescription};
+use super::operations::Operations;
 use super::refusal::{Refusal, chain};
 use super::snapshot::Revision;
 use super::stats::RevisionStats;
 use super::steps::{Step, Steps};
 use super::store::Stored;
 use crate::capabilities::passwords::Hasher;
-use crate::config::{Limits, ServiceConfig};
+use crate::config::{BreakerConfig, Limits, ServiceConfig};
 use crate::db::ledger::{self, MigrationError};
 use crate::db::{Bounds, Database, OpenError, Storage};
 use crate::fault::CallError;
@@ -30,6 +32,9 @@ use crate::runtime::{
 
 /// Time that a component has to describe itself.
 const DESCRIBE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Components that are asked what they are at once; the engine has instances for these besides those of requests.
+const DESCRIBE_AT_ONCE: usize = 4;
 
 /// Why one service cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +79,7 @@ pub enum ServiceError {
 pub(super) struct Settings {
     pub(super) grants: Vec<String>,
     pub(super) limits: Limits,
+    pub(super) breaker: BreakerConfig,
     pub(super) config: BTreeMap<String, String>,
 }
 
@@ -85,6 +91,7 @@ pub(super) struct Workshop {
     hasher: Arc<Hasher>,
     databases: Mutex<HashMap<ServiceName, (Bounds, Arc<Database>)>>,
     links: Mutex<HashMap<ServiceName, u64>>,
+    describing: Semaphore,
 }
 
 /// A component that could run, without a number yet.
@@ -104,13 +111,18 @@ impl PeerCaller for NoPeers {
 
 impl From<&ServiceConfig> for Settings {
     fn from(config: &ServiceConfig) -> Self {
-        Self { grants: config.grants.clone(), limits: config.limits.clone(), config: config.config.clone() }
+        Self {
+            grants: config.grants.clone(),
+            limits: config.limits.clone(),
+            breaker: config.breaker,
+            config: config.config.clone(),
+        }
     }
 }
 
 impl From<&Stored> for Settings {
     fn from(stored: &Stored) -> Self {
-        Self { grants: stored.grants.clone(), limits: stored.limits.clone(), config: BTreeMap::new() }
+        Self { grants: stored.grants.clone(), limits: stored.limits.clone(), ..Self::default() }
     }
 }
 
@@ -129,7 +141,9 @@ impl From<ServiceError> for Refusal {
 
 impl Workshop {
     pub(super) fn new(runtime: Arc<Runtime>, storage: Storage, identity: Arc<Identity>, hasher: Arc<Hasher>) -> Self {
-        Self { runtime, storage, identity, hasher, databases: Mutex::default(), links: Mutex::default() }
+        let (databases, links) = (Mutex::default(), Mutex::default());
+        let describing = Semaphore::new(DESCRIBE_AT_ONCE);
+        Self { runtime, storage, identity, hasher, databases, links, describing }
     }
 
     pub(super) fn storage(&self) -> &Storage {
@@ -164,6 +178,8 @@ impl Workshop {
         let linked = self.runtime.link(compiled, &grants, resources)?;
         *self.links.lock().unwrap_or_else(PoisonError::into_inner).entry(service.clone()).or_default() += 1;
         steps.begin(Step::Describe);
+        // Each of those before it is over within its deadline.
+        let _turn = self.describing.acquire().await.expect("the semaphore is never closed");
         let invocation = Invocation {
             request_id: RequestId::generate(),
             deadline: Instant::now() + DESCRIBE_DEADLINE,
@@ -172,12 +188,14 @@ impl Workshop {
         };
         let described = linked.describe(invocation).await.map_err(ServiceError::Describe)?;
         let description = ServiceDescription::try_from(described)?;
+        description.check_exports(linked.compiled())?;
         if !description.tasks.is_empty() && !linked.has_worker() {
             return Err(ServiceError::NoWorker);
         }
         if !description.migrations.is_empty() && !grants.contains("sql") {
             return Err(ServiceError::NoDatabase);
         }
+        let operations = Operations::new(&description, linked.compiled(), settings.breaker);
         let revision = Revision {
             service: service.clone(),
             number: RevisionNumber(0),
@@ -186,6 +204,7 @@ impl Workshop {
             grants: settings.grants.clone(),
             limits: settings.limits.clone(),
             stats: RevisionStats::default(),
+            operations,
             header: OnceLock::new(),
         };
         Ok(Candidate { revision, config: settings.config.clone() })

@@ -1,9 +1,11 @@
 //! Tells operators what lives, what was uploaded, and who changed what.
 
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use super::Registry;
 use super::audit::{Action, Actor, Entry};
+use super::breaker::Phase;
 use super::refusal::Refusal;
 use super::snapshot::{Live, Revision};
 use super::status::{AuditEntry, CanaryStatus, RevisionStatus, RouteStatus, ServiceStatus, Share};
@@ -87,6 +89,8 @@ impl Registry {
     fn status(&self, name: &ServiceName, live: &Live) -> ServiceStatus {
         let newest = live.newest();
         let compiled = newest.linked.compiled();
+        let now = Instant::now();
+        let breaker = live.revisions().iter().map(|(revision, _)| revision.operations.worst(now)).max();
         let sum = |count: fn(&Revision) -> u64| live.revisions().iter().map(|(revision, _)| count(revision)).sum();
         ServiceStatus {
             name: name.clone(),
@@ -109,9 +113,10 @@ impl Registry {
                     access: route.access.to_string(),
                 })
                 .collect(),
-            breaker: "closed",
+            breaker: breaker.unwrap_or(Phase::Closed).name(),
             requests: sum(|revision| revision.stats.requests()),
             faults: sum(|revision| revision.stats.faults()),
+            retries: sum(|revision| revision.stats.retries()),
             links: self.workshop.links(name),
             deployed_at: rfc3339(live.since_us()),
         }

@@ -11,6 +11,7 @@ use hyper::header::HeaderValue;
 
 use super::contract::{self, Breach, Party};
 use super::description::ServiceDescription;
+use super::operations::Operations;
 use super::routes::{RouteCollision, RouteTable};
 use super::stats::RevisionStats;
 use crate::config::Limits;
@@ -33,6 +34,8 @@ pub struct Revision {
     pub limits: Limits,
     /// What it has done.
     pub stats: RevisionStats,
+    /// What it can be asked for, each with its breaker.
+    pub operations: Operations,
     /// Its name on answers, made once rather than for each.
     pub(super) header: OnceLock<HeaderValue>,
 }

@@ -21,12 +21,15 @@ pub enum Outcome {
     Failed,
     /// With a fault of the guest.
     Fault,
+    /// Before it began: a breaker kept it away. To whoever asked it is as good as failed.
+    Refused,
 }
 
 /// The record of one revision.
 pub struct RevisionStats {
     requests: AtomicU64,
     faults: AtomicU64,
+    retries: AtomicU64,
     started: Instant,
     seconds: Mutex<Box<[Second; SECONDS]>>,
 }
@@ -45,7 +48,7 @@ struct Second {
 pub struct Window {
     /// Invocations.
     pub requests: u64,
-    /// Those that failed or ended in a fault.
+    /// Those that failed, were refused or ended in a fault.
     pub errors: u64,
     /// The time that 99 of 100 stayed below; zero without invocations.
     pub p99: Duration,
@@ -57,6 +60,7 @@ impl Default for RevisionStats {
         Self {
             requests: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             started: Instant::now(),
             seconds: Mutex::new(Box::new([empty; SECONDS])),
         }
@@ -84,6 +88,11 @@ impl RevisionStats {
         second.latencies[step(duration)] += 1;
     }
 
+    /// Counts an invocation that is made again after a fault.
+    pub fn record_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns how many invocations have ended.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -92,6 +101,11 @@ impl RevisionStats {
     /// Returns how many of them ended in a fault.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many were made again after a fault.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// Sums up the last seconds, the present one included; at most a minute.

@@ -136,12 +136,14 @@ pub struct ServiceStatus {
     pub limits: Limits,
     /// Routes of its newest live revision.
     pub routes: Vec<RouteStatus>,
-    /// `closed`, `open` or `half-open`.
+    /// `closed`, `open` or `half-open`: the worst that a breaker of the live revisions is.
     pub breaker: &'static str,
     /// Requests and typed calls of the live revisions since they were linked here.
     pub requests: u64,
     /// Those that ended in a fault of the guest.
     pub faults: u64,
+    /// Those that were made again after such a fault, and count twice among the requests.
+    pub retries: u64,
     /// How often a revision of it was linked since this host started.
     pub links: u64,
     /// When its pointer was last moved, RFC 3339.

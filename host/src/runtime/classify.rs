@@ -23,7 +23,11 @@ pub(super) fn classify(error: wasmtime::Error, state: &HostState) -> Failure {
     if state.limiter.exceeded() {
         return Failure::Guest(GuestFault::Memory);
     }
-    if error.is::<Trap>() || error.is::<PeerFailure>() || error.is::<wasmtime::WasmBacktrace>() {
+    // Before the backtrace, which such a failure has as well.
+    if error.is::<PeerFailure>() {
+        return Failure::Guest(GuestFault::PeerFailed(format!("{error:#}")));
+    }
+    if error.is::<Trap>() || error.is::<wasmtime::WasmBacktrace>() {
         return Failure::Guest(GuestFault::Trap(format!("{error:#}")));
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {

@@ -25,6 +25,10 @@ const TABLE_ELEMENTS: usize = 20_000;
 /// Core modules in one component: the service's own, and the shims that the component model needs.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 8;
 
+/// Instances over those that requests and typed calls may have: for components that are asked what they are, of which
+/// there are four at once, and for one that fills its database.
+const ASIDE: u32 = 8;
+
 /// The engine, and what every component of it is linked with.
 pub struct Runtime {
     pub(super) engine: Engine,
@@ -61,7 +65,7 @@ impl Runtime {
     pub fn new(max_instances: u32, max_memory: usize, compiler: PathBuf, cache: PathBuf) -> Result<Self, RuntimeError> {
         std::fs::create_dir_all(&cache).map_err(|source| RuntimeError::Cache { folder: cache.clone(), source })?;
         let mut config = settings();
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances, max_memory)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances + ASIDE, max_memory)));
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let linker = base_linker(&engine).map_err(RuntimeError::Engine)?;
         tick(&engine).map_err(RuntimeError::Ticker)?;

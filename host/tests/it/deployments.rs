@@ -148,7 +148,7 @@ async fn serving(app: &TestApp) -> Value {
 
 fn remove_counters(service: &mut Value) {
     let fields = service.as_object_mut().expect("a service");
-    for counter in ["requests", "faults", "links"] {
+    for counter in ["requests", "faults", "retries", "links"] {
         let count = fields.remove(counter).expect("every service has its counters");
         assert!(count.is_u64(), "{counter}: {count}");
     }

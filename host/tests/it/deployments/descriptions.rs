@@ -11,7 +11,7 @@ type Case = (&'static [(&'static str, &'static str)], (u16, &'static str), &'sta
 
 const INVALID: (u16, &str) = (422, "invalid-component");
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     (&[("describe", "trap")], INVALID, "its description failed: the guest trapped"),
     (&[("describe", "loop")], INVALID, "did not finish before its deadline"),
     (&[("describe", "memory")], INVALID, "wanted more memory than its limit"),
@@ -25,6 +25,7 @@ const CASES: [Case; 14] = [
     (&[("header", "authorization")], INVALID, "credentials never cross to a service"),
     (&[("header", "X-Upper")], INVALID, "in lower case"),
     (&[("task", "tidy")], INVALID, "describes tasks and exports no worker"),
+    (&[("idempotent", "a:b/c#d")], INVALID, "idempotent \"a:b/c#d\": package/interface#function"),
     (&[("again", "list-again")], (409, "route-collision"), "/api/notes/"),
 ];
 

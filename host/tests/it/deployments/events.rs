@@ -120,7 +120,9 @@ async fn every_move_and_every_fault_is_told() {
     assert_eq!(trapping.status, 201, "{:?}", trapping.body);
     let mut events = Events::follow(&app).await;
     assert_eq!(app.get(LABEL, "").await.status, 502);
-    let fault = events.next().await;
+    // A GET is made again, and breaks again.
+    let (fault, again) = (events.next().await, events.next().await);
+    assert_eq!((&again["type"], &again["detail"]), (&fault["type"], &fault["detail"]));
     let seen = columns(&json!([fault]), ["type", "service", "revision", "digest"]);
     assert_eq!(seen, json!([["fault", "notes", 2, trapping.body["digest"]]]));
     assert!(fault["detail"].as_str().is_some_and(|detail| detail.starts_with("trapped")), "{fault}");

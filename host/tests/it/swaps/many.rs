@@ -17,8 +17,8 @@ const DEPLOY: Duration = Duration::from_secs(60);
 /// One swap in so many is a deploy.
 const FRESH: u64 = 50;
 
-/// Instances that the tests' hosts have room for (`runtime.max-instances`).
-const SLOTS: u64 = 64;
+/// Instances that the tests' hosts have room for: `runtime.max-instances`, and eight that no request gets.
+const SLOTS: u64 = 72;
 
 /// Connections that open all that a host opens by and by: more than any of its pools has.
 const BURST: usize = 16;

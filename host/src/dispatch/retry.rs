@@ -1,0 +1,100 @@
+//! Whether an invocation that ended in a fault is made once more, and how many of a service's are.
+//!
+//! A second call helps where the first met a moment, not a rule, and harms where everything fails: then it is twice
+//! the load. So there is one at most, only of what may be called twice, and only within a budget.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::fault::GuestFault;
+use crate::runtime::Failure;
+
+/// Retries that a service can make without having had any calls.
+const BURST: u32 = 10;
+
+/// Calls that earn one retry: a tenth more load at most.
+const CALLS: u32 = 10;
+
+/// Pause before a retry, in milliseconds: two that met the same conflict shall not meet again.
+const PAUSE_MS: std::ops::RangeInclusive<u64> = 1..=10;
+
+/// The retries that a service may still make, in tenths.
+pub(super) struct Budget(AtomicU32);
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self(AtomicU32::new(BURST * CALLS))
+    }
+
+    /// Earns a tenth of a retry.
+    pub(super) fn earn(&self) {
+        // As a rule it is full and there is nothing to write.
+        if self.0.load(Ordering::Relaxed) < BURST * CALLS {
+            let more = |tenths| (tenths < BURST * CALLS).then_some(tenths + 1);
+            let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        }
+    }
+
+    /// Spends a retry, if there is one.
+    pub(super) fn spend(&self) -> bool {
+        let less = |tenths: u32| tenths.checked_sub(CALLS);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+}
+
+/// Says whether a second call may end otherwise: not one that took all of its time, and not one that answered or
+/// whose peer failed, which has had its own second call.
+pub(super) fn may_help(failure: &Failure) -> bool {
+    matches!(failure, Failure::Guest(GuestFault::Trap(_) | GuestFault::Memory))
+}
+
+/// Draws the pause before a retry; none when what is left of the deadline would not do for it and a call as long as
+/// the first.
+pub(super) fn pause(left: Duration, first: Duration) -> Option<Duration> {
+    let pause = Duration::from_millis(rand::random_range(PAUSE_MS));
+    (left > pause + first).then_some(pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_has_a_burst_and_a_tenth_of_the_calls() {
+        let budget = Budget::new();
+        assert_eq!((0..100).filter(|_| budget.spend()).count(), 10);
+        for _ in 0..9 {
+            budget.earn();
+        }
+        assert!(!budget.spend());
+        budget.earn();
+        assert!(budget.spend() && !budget.spend());
+        for _ in 0..1000 {
+            budget.earn();
+        }
+        assert_eq!((0..100).filter(|_| budget.spend()).count(), 10, "it does not grow over the burst");
+    }
+
+    #[test]
+    fn a_retry_needs_the_time_of_the_first_call_and_its_pause() {
+        let first = Duration::from_millis(100);
+        assert_eq!(pause(Duration::from_millis(101), first), None);
+        let paused = pause(Duration::from_millis(111), first).expect("enough for any pause");
+        assert!((1..=10).contains(&paused.as_millis()), "{paused:?}");
+        assert_eq!(pause(Duration::ZERO, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn only_a_trap_and_too_little_memory_may_end_otherwise() {
+        assert!(may_help(&Failure::Guest(GuestFault::Trap("unreachable".to_owned()))));
+        assert!(may_help(&Failure::Guest(GuestFault::Memory)));
+        for failure in [
+            Failure::Guest(GuestFault::Deadline),
+            Failure::Guest(GuestFault::PeerFailed("stock".to_owned())),
+            Failure::Guest(GuestFault::InvalidResponse("status 0".to_owned())),
+            Failure::Host(wasmtime::Error::msg("no")),
+        ] {
+            assert!(!may_help(&failure), "{failure}");
+        }
+    }
+}
