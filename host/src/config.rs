@@ -221,6 +221,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        self.gateway.check()?;
         self.canary.check()?;
         for (name, service) in &self.services {
             let memory = service.limits.memory;

@@ -37,5 +37,8 @@ pub(super) fn render(registry: &Registry) -> String {
             );
         }
     }
+    let _ = writeln!(text, "# HELP provesi_host_panics_total Requests that met a mistake of the host.");
+    let _ = writeln!(text, "# TYPE provesi_host_panics_total counter");
+    let _ = writeln!(text, "provesi_host_panics_total {}", crate::listener::panic_count());
     text
 }
