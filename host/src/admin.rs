@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 use bytesize::ByteSize;
 use tokio::sync::Semaphore;
@@ -31,7 +31,7 @@ use self::problem::Problem;
 pub use self::token::{AdminToken, TokenError};
 use crate::config::AdminConfig;
 use crate::feed::Feed;
-use crate::listener::Bounds;
+use crate::listener::{Bounds, Timeouts};
 use crate::registry::{Refusal, Registry};
 
 /// Components held in memory at once: with 64 MiB each, and twice that while one arrives, half a GiB at most.
@@ -43,8 +43,12 @@ const MAX_CONNECTIONS: usize = 128;
 /// Largest request head, in bytes.
 const MAX_HEAD: usize = 32 << 10;
 
-/// Time a client has for sending the head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Headers of one request.
+const MAX_HEADERS: usize = 100;
+
+/// How long a client may keep its connection waiting; a follower of the events is sent something twice in `write`.
+const TIMEOUTS: Timeouts =
+    Timeouts { head: Duration::from_secs(10), idle: Duration::from_secs(75), write: Duration::from_secs(30) };
 
 /// What every request of an operator needs.
 pub struct Admin {
@@ -65,7 +69,8 @@ impl From<&AdminConfig> for Bounds {
             key: "admin.listen",
             address: config.listen,
             max_head: MAX_HEAD,
-            head_timeout: HEAD_TIMEOUT,
+            max_headers: MAX_HEADERS,
+            timeouts: TIMEOUTS,
             max_connections: MAX_CONNECTIONS,
             drain: config.drain,
         }
@@ -114,7 +119,7 @@ impl Admin {
             .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
             .fallback(async || Problem::NotFound)
             .layer(from_fn_with_state(Arc::clone(&self), guard::admit));
-        open.merge(guarded).with_state(self)
+        open.merge(guarded).with_state(self).layer(from_fn(problem::contain))
     }
 
     /// Waits for changes whose clients have gone, within the drain time; to be called when the listener has ended.

@@ -229,6 +229,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        self.gateway.check()?;
         self.canary.check()?;
         for (name, service) in &self.services {
             service.breaker.check(name)?;

@@ -6,12 +6,13 @@
 //! Not here: what runs a request (see `dispatch`), tokens (see `identity`).
 
 mod access;
+mod body;
 mod error;
 mod health;
 mod request;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -20,11 +21,12 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 
+use self::body::Bodies;
 use self::error::ApiError;
 use crate::config::{AccessMode, GatewayConfig, Sticky};
 use crate::dispatch::{Answer, Dispatch, View};
 use crate::identity::Identity;
-use crate::listener::{Bounds, Peer};
+use crate::listener::{self, Bounds, Panicked, Peer, Timeouts};
 use crate::names::RequestId;
 use crate::registry::{MatchedRoute, Method, Registry, RouteMatch, Snapshot, Ticket};
 
@@ -38,8 +40,7 @@ pub struct Gateway {
     identity: Arc<Identity>,
     access: AccessMode,
     behind_tls: bool,
-    max_body: usize,
-    body_timeout: Duration,
+    bodies: Bodies,
     revision_header: bool,
     sticky: Sticky,
 }
@@ -50,7 +51,8 @@ impl From<&GatewayConfig> for Bounds {
             key: "gateway.listen",
             address: config.listen,
             max_head: usize::try_from(config.max_head.as_u64()).unwrap_or(usize::MAX),
-            head_timeout: config.head_timeout,
+            max_headers: config.max_headers,
+            timeouts: Timeouts { head: config.head_timeout, idle: config.idle_timeout, write: config.write_timeout },
             max_connections: config.max_connections,
             drain: config.drain,
         }
@@ -71,8 +73,7 @@ impl Gateway {
             identity,
             access: config.access,
             behind_tls: config.behind_tls,
-            max_body: usize::try_from(config.max_body.as_u64()).unwrap_or(usize::MAX),
-            body_timeout: config.body_timeout,
+            bodies: Bodies::new(config.max_body, config.body_memory, config.body_timeout),
             revision_header: config.revision_header,
             sticky: config.sticky.clone(),
         }
@@ -86,23 +87,22 @@ impl Gateway {
             .route("/.well-known/jwks.json", get(health::jwks))
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed(vec![Method::Get]))
             .fallback(service)
-            .with_state(Arc::clone(&self))
-            .layer(axum::middleware::from_fn_with_state(self, observe))
+            .with_state(self)
+            .layer(axum::middleware::from_fn(observe))
     }
 }
 
-/// Gives each request its id and its line in the log.
-async fn observe(
-    State(_gateway): State<Arc<Gateway>>,
-    mut request: Request<Body>,
-    next: axum::middleware::Next,
-) -> Response<Body> {
+/// Gives each request its id and its line in the log; a panic is an answer, too.
+async fn observe(mut request: Request<Body>, next: axum::middleware::Next) -> Response<Body> {
     let started = Instant::now();
     let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok());
     let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::generate);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    let mut response = match listener::guard(Some(id.as_str()), next.run(request)).await {
+        Ok(response) => response,
+        Err(Panicked) => axum::response::IntoResponse::into_response(ApiError::Panic),
+    };
     let value = HeaderValue::from_str(id.as_str()).expect("an id has only letters, digits and '-_.'");
     response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     let answered = response.extensions().get::<AnsweredBy>();
@@ -190,7 +190,7 @@ impl Gateway {
         let route = &matched.revision.description.routes[matched.index];
         let (head, body) = request.into_parts();
         let caller = access::admit(route, &head, &self.identity, self.access)?;
-        let body = request::read_body(&head, body, route, self.max_body, self.body_timeout).await?;
+        let body = self.bodies.read(&head, body, route).await?;
         let request = request::build(route, &head, matched.params, caller, &id, body)?;
         Ok(self.dispatch.handle(view, id, &request).await?)
     }
@@ -237,3 +237,6 @@ fn with_slash(snapshot: &Snapshot, request: &Request<Body>, path: &str) -> Resul
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;

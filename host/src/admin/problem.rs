@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
+use axum::middleware::Next;
 use axum::response::IntoResponse;
 use bytesize::ByteSize;
 
+use crate::listener::{self, Panicked};
 use crate::registry::Refusal;
 
 /// Why an operator does not get what was asked for. Shown as the problem's `detail`.
@@ -43,6 +46,9 @@ pub(super) enum Problem {
     /// The change panicked.
     #[error("the change broke off; the log says where")]
     BrokeOff,
+    /// The host panicked at the request.
+    #[error("the host failed at this request; the log says where")]
+    Panic,
 }
 
 impl Problem {
@@ -64,7 +70,7 @@ impl Problem {
             Self::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
             Self::Timeout(_) => (S::REQUEST_TIMEOUT, "timeout", "The body came too slowly"),
             Self::UploadsBusy => (S::SERVICE_UNAVAILABLE, "uploads-busy", "Too many uploads are under way"),
-            Self::BrokeOff => (S::INTERNAL_SERVER_ERROR, "internal", "The host failed"),
+            Self::BrokeOff | Self::Panic => (S::INTERNAL_SERVER_ERROR, "internal", "The host failed"),
         }
     }
 
@@ -129,6 +135,14 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Makes a problem of a panic.
+pub(super) async fn contain(request: Request, next: Next) -> Response<Body> {
+    match listener::guard(None, next.run(request)).await {
+        Ok(response) => response,
+        Err(Panicked) => Problem::Panic.into_response(),
+    }
+}
+
 /// Joins the lines of compilers and databases.
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
@@ -175,5 +189,20 @@ mod tests {
         assert_eq!(response.status().as_u16(), 413);
         assert_eq!(body["detail"], "at most 64.0 MiB are taken");
         assert!(!response.headers().contains_key("retry-after"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_does_not_say_what_broke() {
+        let broken = async || -> StatusCode { panic!("a secret of the host") };
+        let router: axum::Router = axum::Router::new().route("/", axum::routing::get(broken));
+        let router = router.layer(axum::middleware::from_fn(contain));
+        let request = axum::http::Request::builder().uri("/").body(Body::empty()).expect("a request");
+        let response = tower::ServiceExt::oneshot(router, request).await.expect("an answer");
+        assert_eq!(response.status().as_u16(), 500);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(body["type"], "urn:provesi:problem:internal");
+        assert!(!body.to_string().contains("secret"), "{body}");
     }
 }

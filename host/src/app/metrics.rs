@@ -44,5 +44,8 @@ pub(super) fn render(registry: &Registry) -> String {
         let phase = ["closed", "half-open", "open"].iter().position(|phase| *phase == service.breaker);
         let _ = writeln!(text, "provesi_dispatch_breaker{{service=\"{}\"}} {}", service.name, phase.unwrap_or(0));
     }
+    let _ = writeln!(text, "# HELP provesi_host_panics_total Requests that met a mistake of the host.");
+    let _ = writeln!(text, "# TYPE provesi_host_panics_total counter");
+    let _ = writeln!(text, "provesi_host_panics_total {}", crate::listener::panic_count());
     text
 }

@@ -97,3 +97,25 @@ fn a_breaker_has_numbers_that_make_sense() {
     let unknown = error_of(&table("opens-at = 3"));
     assert!(unknown.contains("opens-at") && unknown.contains("consecutive"), "{unknown}");
 }
+
+#[test]
+fn a_listener_has_bounds_that_make_sense() {
+    let config = load("[gateway]\nidle-timeout = \"5s\"\nbody-memory = \"1MiB\"\nmax-headers = 1").expect("valid");
+    assert_eq!((config.gateway.idle_timeout.as_secs(), config.gateway.max_headers), (5, 1));
+    for (key, value) in [
+        ("head-timeout", "\"0s\""),
+        ("body-timeout", "\"2h\""),
+        ("idle-timeout", "\"100000years\""),
+        ("write-timeout", "\"0ms\""),
+        ("max-head", "\"1000\""),
+        ("max-head", "\"1GiB\""),
+        ("max-headers", "0"),
+        ("max-headers", "1001"),
+        ("max-connections", "0"),
+        ("max-connections", "4611686018427387904"),
+        ("body-memory", "\"1023KiB\""),
+    ] {
+        let error = error_of(&format!("[gateway]\n{key} = {value}"));
+        assert!(error.contains(&format!("gateway.{key}")), "{error}");
+    }
+}

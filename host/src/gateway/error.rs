@@ -36,8 +36,12 @@ pub(super) enum ApiError {
     BodyTimeout,
     /// The body broke off.
     BodyBroken,
+    /// The memory for bodies that are being read is full.
+    BodiesFull,
     /// The invocation failed.
     Call(CallError),
+    /// The host has a mistake.
+    Panic,
 }
 
 impl From<CallError> for ApiError {
@@ -64,6 +68,8 @@ impl ApiError {
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, DETAIL, "El cuerpo es demasiado grande."),
             Self::BodyTimeout => (S::REQUEST_TIMEOUT, DETAIL, "El cuerpo no llegó a tiempo."),
             Self::BodyBroken => (S::BAD_REQUEST, DETAIL, "El cuerpo llegó incompleto."),
+            Self::BodiesFull => (S::SERVICE_UNAVAILABLE, ERROR, "El servidor está ocupado, intente de nuevo"),
+            Self::Panic => (S::INTERNAL_SERVER_ERROR, ERROR, "Error interno del servidor"),
             Self::Call(CallError::Guest { fault: GuestFault::Deadline, .. } | CallError::QueueDeadline { .. }) => {
                 (S::GATEWAY_TIMEOUT, ERROR, "El servicio no respondió a tiempo")
             }
@@ -100,7 +106,7 @@ impl IntoResponse for ApiError {
             Self::Call(CallError::Overloaded { retry_after, .. } | CallError::BreakerOpen { retry_after, .. }) => {
                 headers.insert(RETRY_AFTER, whole_seconds(retry_after).into());
             }
-            Self::Call(CallError::Host(_) | CallError::NoExporter { .. }) => {
+            Self::BodiesFull | Self::Call(CallError::Host(_) | CallError::NoExporter { .. }) => {
                 headers.insert(RETRY_AFTER, 1.into());
             }
             _ => {}

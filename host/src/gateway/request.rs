@@ -1,12 +1,8 @@
 //! Builds what a service sees of a request: only what its route asks for, and all of it bounded.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::Peer;
 use super::error::ApiError;
@@ -19,43 +15,6 @@ const REAL_IP: &str = "x-real-ip";
 
 /// Query parameters of one request.
 const MAX_QUERY_PARAMS: usize = 100;
-
-/// Reads a body of a bounded size in a bounded time; anything but JSON is refused.
-pub(super) async fn read_body(
-    head: &Parts,
-    body: Body,
-    route: &Route,
-    max_body: usize,
-    timeout: Duration,
-) -> Result<Vec<u8>, ApiError> {
-    let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max_body as u64) {
-        return Err(ApiError::PayloadTooLarge);
-    }
-    if announced == Some(0) || http_body::Body::is_end_stream(&body) {
-        return Ok(Vec::new());
-    }
-    let collected = tokio::time::timeout(timeout, Limited::new(body, max_body).collect()).await;
-    let bytes = match collected {
-        Err(_) => return Err(ApiError::BodyTimeout),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(ApiError::PayloadTooLarge),
-        Ok(Err(_)) => return Err(ApiError::BodyBroken),
-        Ok(Ok(collected)) => collected.to_bytes(),
-    };
-    if bytes.is_empty() || !route.takes_body {
-        return Ok(Vec::new());
-    }
-    if !is_json(head) {
-        return Err(ApiError::UnsupportedMediaType);
-    }
-    Ok(bytes.into())
-}
-
-fn is_json(head: &Parts) -> bool {
-    let value = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-}
 
 /// Builds the request for a route.
 pub(super) fn build(

@@ -2,6 +2,7 @@
 
 mod api;
 mod architecture;
+mod connections;
 mod contracts;
 mod crash;
 mod deployments;
