@@ -7,6 +7,8 @@
 
 mod access;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod health;
 mod request;
 

@@ -8,6 +8,7 @@ mod deployments;
 mod faults;
 mod hosts;
 mod open;
+mod outbound;
 mod peers;
 mod start;
 mod support;
