@@ -4,7 +4,7 @@ COPY . .
 RUN scripts/setup.sh && scripts/components.sh && cargo build --locked --release
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --home-dir /var/lib/provesi provesi
 COPY --from=build /src/target/release/provesi /usr/local/bin/provesi
 COPY --from=build /src/provesi.toml /etc/provesi/provesi.toml

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test soak components check audit smoke setup bench-deploys
+.PHONY: help run test soak fuzz components check audit smoke setup bench-deploys
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ soak: ## The proofs in full: kills, swaps under load, mutated components; takes 
 	@scripts/setup.sh --tests
 	@scripts/components.sh --fixtures
 	@scripts/soak.sh
+
+fuzz: ## Fuzzes what takes strangers' bytes; FUZZ_SECONDS a target, 60 unless set, 1800 for a release
+	@scripts/fuzz.sh
 
 components: setup ## Builds the four services into target/components
 	@scripts/components.sh

@@ -6,6 +6,7 @@
 //! Not here: who is granted what (see `runtime::linker`).
 
 pub mod log;
+pub mod outbound;
 pub mod passwords;
 pub mod sql;
 pub mod tokens;

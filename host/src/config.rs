@@ -21,7 +21,7 @@ pub use self::admin::{AdminConfig, CanaryConfig};
 pub use self::breaker::{BreakerConfig, OPEN_AT_MOST};
 pub use self::gateway::{AccessMode, GatewayConfig, Sticky};
 pub use self::limits::Limits;
-use crate::names::ServiceName;
+use crate::names::{Destination, ServiceName};
 
 /// Everything that can be configured.
 #[derive(Debug, Deserialize)]
@@ -159,8 +159,8 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        // sqlx repeats at warn what a service may handle, and knows neither the service nor the request.
-        Self { filter: "info,sqlx=error".to_owned() }
+        // Both repeat at warn what a service may handle, and know neither the service nor the request.
+        Self { filter: "info,sqlx=error,wasmtime_wasi_http=error".to_owned() }
     }
 }
 
@@ -182,6 +182,12 @@ pub struct ServiceConfig {
     /// Values that the service reads through `wasi:config`.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
+    /// Where it may send requests, with the grant `http`: `api.example.com`, `*.example.com`,
+    /// `http://127.0.0.1:9999`. Default: nowhere.
+    ///
+    /// HTTPS unless it says `http://`. A name counts only where it leads to public addresses, or to listed ones.
+    #[serde(default)]
+    pub http: Vec<Destination>,
 }
 
 /// Why the configuration cannot be used.
@@ -239,6 +245,14 @@ impl Config {
                     key: format!("services.{name}.limits.memory"),
                     value: memory.to_string(),
                     allowed: format!("at most runtime.max-memory = {}", self.runtime.max_memory),
+                });
+            }
+            let granted = service.grants.iter().any(|grant| grant == "http");
+            if let Some(destination) = service.http.first().filter(|_| !granted) {
+                return Err(ConfigError::Contradiction {
+                    key: format!("services.{name}.http"),
+                    value: destination.to_string(),
+                    allowed: "nothing without the grant \"http\"".to_owned(),
                 });
             }
         }

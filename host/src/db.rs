@@ -6,6 +6,8 @@
 //! Not here: who may use which database (see `app`), the WIT interface (see `capabilities::sql`).
 
 mod changes;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 pub mod ledger;
 mod postgres;
 mod provision;

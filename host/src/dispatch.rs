@@ -19,6 +19,8 @@ use wasmtime::component::Val;
 use self::breaker::Course;
 use self::lane::{Lane, Permit, Pool};
 pub use self::response::Answer;
+#[cfg(any(fuzzing, test))]
+pub(crate) use self::response::check;
 use crate::bindings::exports::provesi::platform::service::Request;
 use crate::fault::{CallError, GuestFault};
 use crate::feed::{Event, Feed, Kind};

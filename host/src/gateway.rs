@@ -8,6 +8,8 @@
 mod access;
 mod body;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod health;
 mod request;
 

@@ -14,6 +14,9 @@ pub mod db;
 pub mod dispatch;
 pub mod fault;
 pub mod feed;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 pub mod identity;
 pub mod listener;

@@ -2,12 +2,16 @@
 //!
 //! Each is parsed once, at the edge; the rest of the host passes them on without checking again.
 
+mod destination;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+
+pub use self::destination::{Destination, Host, InvalidDestination, Scheme, Target};
 
 /// Name of a service: 1 to 40 of `a-z`, `0-9` and `-`, starting with a letter.
 ///

@@ -44,6 +44,8 @@ pub use self::prepare::ServiceError;
 use self::prepare::{Settings, Workshop};
 pub use self::refusal::Refusal;
 pub use self::restore::RestoreError;
+#[cfg(any(fuzzing, test))]
+pub(crate) use self::routes::Patterns;
 pub use self::routes::{MatchedRoute, RouteCollision, RouteMatch, RouteTable};
 pub use self::snapshot::{Live, Revision, Snapshot, SnapshotError, Ticket};
 pub use self::stats::Outcome;

@@ -9,7 +9,7 @@ mod write;
 use crate::Timestamp;
 use crate::bindings::provesi::platform::sql as wit;
 
-pub use self::rows::{Cells, FromCell, FromRow, Rows};
+pub use self::rows::{Cell, Cells, FromCell, FromRow, Rows};
 pub use self::write::{Column, Unique, insert, update};
 pub use wit::{Constraint, ConstraintKind, Error, Value};
 

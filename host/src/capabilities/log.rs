@@ -3,7 +3,7 @@
 //! A line carries the service's name and the request's id by itself, is cut at a length, and an instance has a
 //! number of them: a guest cannot flood the log or write as somebody else.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::Level;
 use wasmtime::component::{HasData, Linker};
@@ -116,48 +116,76 @@ impl wit::Host for LogView<'_> {
     }
 }
 
-/// A guest's stdout and stderr, as log lines of its service.
+/// A guest's stdout or stderr, as log lines of its service.
+///
+/// Clones are the same stream: what one begins another goes on with.
 #[derive(Clone)]
 pub struct GuestOutput {
-    shared: Arc<std::sync::Mutex<OutputState>>,
+    line: Arc<Mutex<OutputLine>>,
 }
 
-struct OutputState {
-    log: LogCtx,
-    partial: Vec<u8>,
+/// The line that a stream has begun; written out when the last clone of the stream is dropped.
+struct OutputLine {
+    log: Arc<Mutex<LogCtx>>,
+    begun: Vec<u8>,
 }
+
+// === impl GuestOutput ===
 
 impl GuestOutput {
     /// Writes lines where a context says.
     pub fn new(log: LogCtx) -> Self {
-        Self { shared: Arc::new(std::sync::Mutex::new(OutputState { log, partial: Vec::new() })) }
+        Self::on(Arc::new(Mutex::new(log)))
+    }
+
+    /// Makes another stream of the same instance: lines of its own, and no more of them together.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self::on(Arc::clone(&locked(&self.line).log))
+    }
+
+    fn on(log: Arc<Mutex<LogCtx>>) -> Self {
+        Self { line: Arc::new(Mutex::new(OutputLine { log, begun: Vec::new() })) }
     }
 
     /// Takes bytes, writes the lines that they complete, and keeps the rest up to a line's length.
     pub(super) fn take(&self, bytes: &[u8]) {
-        let mut state = self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let OutputState { log, partial } = &mut *state;
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = log.max_message.saturating_sub(partial.len());
-            partial.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.ends_with(b"\n") {
-                let line = String::from_utf8_lossy(partial).trim_end().to_owned();
-                if !line.is_empty() {
-                    log.write(Level::INFO, &line, &[]);
-                }
-                partial.clear();
-            }
-        }
+        locked(&self.line).take(bytes);
     }
 }
 
-impl Drop for OutputState {
-    fn drop(&mut self) {
-        let line = String::from_utf8_lossy(&self.partial).trim_end().to_owned();
-        if !line.is_empty() {
-            self.log.write(Level::INFO, &line, &[]);
+// === impl OutputLine ===
+
+impl OutputLine {
+    fn take(&mut self, bytes: &[u8]) {
+        let max = locked(&self.log).max_message;
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = max.saturating_sub(self.begun.len());
+            self.begun.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                self.end();
+            }
         }
     }
+
+    fn end(&mut self) {
+        let line = String::from_utf8_lossy(&self.begun);
+        let line = line.trim_end();
+        if !line.is_empty() {
+            locked(&self.log).write(Level::INFO, line, &[]);
+        }
+        self.begun.clear();
+    }
+}
+
+impl Drop for OutputLine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -173,12 +201,61 @@ mod tests {
 
     #[test]
     fn an_instance_has_a_number_of_lines_and_its_output_a_bounded_buffer() {
-        let service = "a".parse().expect("a name");
-        let output = GuestOutput::new(LogCtx::new(service, RequestId::generate(), 2, 8));
-        output.take(&[b'x'; 1000]);
-        assert_eq!(output.shared.lock().expect("free").partial.len(), 8);
+        let output = output(2, 8);
+        for _ in 0..100 {
+            output.take(&[b'x'; 1000]);
+        }
+        assert_eq!((begun(&output).len(), left(&output)), (8, 2), "a flood without an end is one line");
         output.take(b"\none\ntwo\nthree\n");
-        let state = output.shared.lock().expect("free");
-        assert_eq!((state.log.lines_left, state.partial.len()), (0, 0));
+        assert_eq!((begun(&output).len(), left(&output)), (0, 0));
+    }
+
+    #[test]
+    fn a_line_comes_in_pieces_and_the_last_one_without_an_end() {
+        let output = output(10, 100);
+        let clone = output.clone();
+        output.take(b"one ");
+        clone.take(b"line\n");
+        assert_eq!((begun(&output), left(&output)), (Vec::new(), 9));
+        clone.take(b"\n  \r\n");
+        assert_eq!(left(&output), 9, "blank lines are none");
+        clone.take(b"the end");
+        drop(clone);
+        assert_eq!(left(&output), 9, "somebody may go on with it");
+        let log = Arc::clone(&locked(&output.line).log);
+        drop(output);
+        assert_eq!(locked(&log).lines_left, 8);
+    }
+
+    #[test]
+    fn both_streams_have_their_own_lines_and_one_number_of_them() {
+        let stdout = output(3, 100);
+        let stderr = stdout.beside();
+        stdout.take(b"half a ");
+        stderr.take(b"whole\n");
+        assert_eq!((begun(&stdout), begun(&stderr)), (b"half a ".to_vec(), Vec::new()));
+        assert_eq!((left(&stdout), left(&stderr)), (2, 2));
+    }
+
+    #[test]
+    fn what_is_no_text_is_a_line_all_the_same() {
+        let output = output(10, 5);
+        output.take(&[0xff, 0xfe, 0, b'\n']);
+        // Cut in the middle of a character.
+        output.take("abcdñ\n".as_bytes());
+        assert_eq!(left(&output), 8);
+    }
+
+    fn output(lines: u32, max_message: usize) -> GuestOutput {
+        GuestOutput::new(LogCtx::new("a".parse().expect("a name"), RequestId::generate(), lines, max_message))
+    }
+
+    fn begun(output: &GuestOutput) -> Vec<u8> {
+        locked(&output.line).begun.clone()
+    }
+
+    fn left(output: &GuestOutput) -> u32 {
+        let log = Arc::clone(&locked(&output.line).log);
+        locked(&log).lines_left
     }
 }

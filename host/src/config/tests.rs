@@ -38,6 +38,20 @@ fn an_error_names_file_key_value_and_what_is_allowed() {
 }
 
 #[test]
+fn a_service_sends_requests_only_to_what_is_named_well_and_with_the_grant() {
+    let service = |grants: &str, http: &str| {
+        load(&format!("[services.a]\ncomponent = \"a.wasm\"\ngrants = [{grants}]\nhttp = [{http}]"))
+    };
+    let config = service(r#""http""#, r#""api.example.com", "http://127.0.0.1:9999""#).expect("valid");
+    let listed: Vec<String> = config.services.values().flat_map(|a| &a.http).map(ToString::to_string).collect();
+    assert_eq!(listed, ["https://api.example.com:443", "http://127.0.0.1:9999"]);
+    let wrong = service(r#""http""#, r#""https://api.example.com/path""#).expect_err("a path").to_string();
+    assert!(wrong.contains("services.a.http") && wrong.contains("api.example.com/path"), "{wrong}");
+    let ungranted = service(r#""sql""#, r#""api.example.com""#).expect_err("no grant").to_string();
+    assert!(ungranted.contains("services.a.http") && ungranted.contains("grant \"http\""), "{ungranted}");
+}
+
+#[test]
 fn a_password_in_the_storage_url_is_never_shown() {
     let config = load("[storage]\nurl = \"postgres://u:secret@h\"").expect("valid");
     assert!(!format!("{config:?}").contains("secret"));

@@ -66,6 +66,12 @@ impl Answer {
     }
 }
 
+/// Checks a guest's response, for the room `fuzzing`.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn check(response: Response, max_body: ByteSize) -> Result<Answer, GuestFault> {
+    Answer::check(response, max_body)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

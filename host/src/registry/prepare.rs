@@ -19,13 +19,14 @@ use super::snapshot::Revision;
 use super::stats::RevisionStats;
 use super::steps::{Step, Steps};
 use super::store::Stored;
+use crate::capabilities::outbound::Outbound;
 use crate::capabilities::passwords::Hasher;
 use crate::config::{BreakerConfig, Limits, ServiceConfig};
 use crate::db::ledger::{self, MigrationError};
 use crate::db::{Bounds, Database, OpenError, Storage};
 use crate::fault::CallError;
 use crate::identity::Identity;
-use crate::names::{RequestId, RevisionNumber, ServiceName};
+use crate::names::{Destination, RequestId, RevisionNumber, ServiceName};
 use crate::runtime::{
     CompileError, Failure, GrantSet, Invocation, LinkError, PeerCall, PeerCaller, Resources, Runtime,
 };
@@ -81,6 +82,7 @@ pub(super) struct Settings {
     pub(super) limits: Limits,
     pub(super) breaker: BreakerConfig,
     pub(super) config: BTreeMap<String, String>,
+    pub(super) http: Vec<Destination>,
 }
 
 /// Makes revisions.
@@ -98,6 +100,7 @@ pub(super) struct Workshop {
 pub(super) struct Candidate {
     revision: Revision,
     config: BTreeMap<String, String>,
+    http: Vec<Destination>,
 }
 
 /// Reaches nobody: what a component is described with.
@@ -111,12 +114,8 @@ impl PeerCaller for NoPeers {
 
 impl From<&ServiceConfig> for Settings {
     fn from(config: &ServiceConfig) -> Self {
-        Self {
-            grants: config.grants.clone(),
-            limits: config.limits.clone(),
-            breaker: config.breaker,
-            config: config.config.clone(),
-        }
+        let ServiceConfig { grants, limits, breaker, config, http, .. } = config.clone();
+        Self { grants, limits, breaker, config, http }
     }
 }
 
@@ -172,6 +171,7 @@ impl Workshop {
             database: None,
             identity: None,
             hasher: None,
+            outbound: None,
             config: Arc::new(WasiConfigVariables::new()),
             limits: settings.limits.clone(),
         };
@@ -207,12 +207,12 @@ impl Workshop {
             operations,
             header: OnceLock::new(),
         };
-        Ok(Candidate { revision, config: settings.config.clone() })
+        Ok(Candidate { revision, config: settings.config.clone(), http: settings.http.clone() })
     }
 
     /// Gives a candidate its number and what it was granted.
     pub(super) async fn furnish(&self, candidate: Candidate, number: RevisionNumber) -> Result<Revision, OpenError> {
-        let Candidate { mut revision, config } = candidate;
+        let Candidate { mut revision, config, http } = candidate;
         let grants = GrantSet::new(&revision.grants);
         let database =
             if grants.contains("sql") { Some(self.database(&revision.service, &revision.limits).await?) } else { None };
@@ -221,6 +221,7 @@ impl Workshop {
             database,
             identity: grants.contains("tokens").then(|| Arc::clone(&self.identity)),
             hasher: grants.contains("passwords").then(|| Arc::clone(&self.hasher)),
+            outbound: grants.contains("http").then(|| Arc::new(Outbound::new(http))),
             config: Arc::new(config.into_iter().collect()),
             limits: revision.limits.clone(),
         };

@@ -3,6 +3,9 @@
 //! Matched is the path as it was sent; parameters are percent-decoded afterwards, so that `%2F` stays inside its
 //! segment.
 
+#[cfg(any(fuzzing, test))]
+mod fuzzing;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +13,9 @@ use std::sync::Arc;
 use super::description::Method;
 use super::snapshot::{Live, Revision, Ticket, pick};
 use crate::names::ServiceName;
+
+#[cfg(any(fuzzing, test))]
+pub(crate) use self::fuzzing::Patterns;
 
 /// All routes of a snapshot.
 #[derive(Default)]
@@ -59,6 +65,16 @@ pub enum RouteMatch<'t> {
     BadText,
     /// Nothing.
     NotFound,
+}
+
+/// What a path has for the parameters of a pattern.
+enum Params {
+    /// All of them, by name, decoded.
+    Fit(Vec<(String, String)>),
+    /// One of another kind: the pattern does not match.
+    OtherKind,
+    /// One that is no UTF-8 text or holds a NUL.
+    BadText,
 }
 
 /// Two routes answer the same requests.
@@ -124,24 +140,35 @@ impl RouteTable {
         let found = self.by_method.get(&method)?.at(path).ok()?;
         let target = found.value;
         let target = pick(&target.variants, ticket, target.salt, |variant| (variant, variant.weight));
-        let mut params = Vec::with_capacity(target.params.len());
-        for ((name, kind), (_, raw)) in target.params.iter().zip(found.params.iter()) {
-            let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
-            let fits = match kind {
-                ParamKind::Any => true,
-                ParamKind::Int => digits,
-                ParamKind::Text => !digits,
-            };
-            if !fits {
-                return None;
+        match read(&target.params, &found.params) {
+            Params::Fit(params) => {
+                Some(RouteMatch::Found(MatchedRoute { revision: &target.revision, index: target.route, params }))
             }
-            match percent_encoding::percent_decode_str(raw).decode_utf8() {
-                Ok(text) if !text.contains('\0') => params.push((name.clone(), Cow::into_owned(text))),
-                _ => return Some(RouteMatch::BadText),
-            }
+            Params::OtherKind => None,
+            Params::BadText => Some(RouteMatch::BadText),
         }
-        Some(RouteMatch::Found(MatchedRoute { revision: &target.revision, index: target.route, params }))
     }
+}
+
+/// Reads the parameters of a path, which is as it was sent.
+fn read(described: &[(String, ParamKind)], found: &matchit::Params<'_, '_>) -> Params {
+    let mut params = Vec::with_capacity(described.len());
+    for ((name, kind), (_, raw)) in described.iter().zip(found.iter()) {
+        let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
+        let fits = match kind {
+            ParamKind::Any => true,
+            ParamKind::Int => digits,
+            ParamKind::Text => !digits,
+        };
+        if !fits {
+            return Params::OtherKind;
+        }
+        match percent_encoding::percent_decode_str(raw).decode_utf8() {
+            Ok(text) if !text.contains('\0') => params.push((name.clone(), Cow::into_owned(text))),
+            _ => return Params::BadText,
+        }
+    }
+    Params::Fit(params)
 }
 
 /// Splits a pattern into what the router matches and what its parameters are.

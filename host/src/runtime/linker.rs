@@ -15,7 +15,7 @@ use super::{Compiled, Runtime};
 use crate::bindings::PlatformIndices;
 use crate::bindings::bootstrap::WithBootstrapIndices;
 use crate::bindings::worker::WithWorkerIndices;
-use crate::capabilities::{log, passwords, sql, tokens};
+use crate::capabilities::{log, outbound, passwords, sql, tokens};
 use crate::db::Database;
 use crate::names::ComponentDigest;
 
@@ -59,7 +59,10 @@ pub enum LinkError {
 /// Interfaces that every service has without a grant.
 const UNGRANTED: [&str; 1] = ["provesi:platform/log"];
 
-/// Says whether an interface is WASI's; those are linked, and empty but for clocks, random and config.
+/// Interfaces of WASI that need a grant, and its name.
+const HTTP: (&str, &str) = ("wasi:http/", "http");
+
+/// Says whether an interface is WASI's; those are linked, and empty but for clocks, random, config and HTTP.
 pub fn is_wasi(interface: &str) -> bool {
     interface.starts_with("wasi:")
 }
@@ -89,6 +92,7 @@ pub(super) fn base_linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>
     sql::add_to_linker(&mut linker, HostState::sql)?;
     tokens::add_to_linker(&mut linker, HostState::tokens)?;
     passwords::add_to_linker(&mut linker, HostState::passwords)?;
+    outbound::add_to_linker(&mut linker)?;
     log::add_to_linker(&mut linker, HostState::log)?;
     Ok(linker)
 }
@@ -170,10 +174,11 @@ impl GrantSet {
 
     fn admit(&self, import: &str) -> Result<(), LinkError> {
         let name = import.split('@').next().unwrap_or(import);
-        if is_wasi(name) || UNGRANTED.contains(&name) {
+        let is_http = name.starts_with(HTTP.0);
+        if (is_wasi(name) && !is_http) || UNGRANTED.contains(&name) {
             return Ok(());
         }
-        let grant = name.strip_prefix("provesi:platform/").unwrap_or(name);
+        let grant = if is_http { HTTP.1 } else { name.strip_prefix("provesi:platform/").unwrap_or(name) };
         if is_platform(name) && !["sql", "tokens", "passwords"].contains(&grant) {
             return Err(LinkError::Unknown(import.to_owned()));
         }
@@ -213,6 +218,16 @@ mod tests {
             ["provesi:platform/tokens@0.1.0", "provesi:auth/directory@0.1.0", "provesi:platform/nothing@0.1.0", "x"]
         {
             assert!(grants.admit(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn requests_to_others_need_their_grant() {
+        let imports = ["wasi:http/outgoing-handler@0.2.6", "wasi:http/types@0.2.0", "wasi:http/types@0.3.0"];
+        for import in imports {
+            let refused = GrantSet::new(&["sql".to_owned(), import.to_owned()]).admit(import);
+            assert!(matches!(refused, Err(LinkError::Denied { grant, .. }) if grant == "http"), "{import}");
+            assert!(GrantSet::new(&["http".to_owned()]).admit(import).is_ok(), "{import}");
         }
     }
 }

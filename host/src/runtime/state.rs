@@ -6,10 +6,12 @@ use std::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::PeerCaller;
 use super::limiter::Limiter;
 use crate::capabilities::log::{GuestOutput, LogCtx, LogView};
+use crate::capabilities::outbound::{Outbound, OutboundCtx};
 use crate::capabilities::passwords::{Hasher, PasswordsCtx, PasswordsView};
 use crate::capabilities::sql::{SqlCtx, SqlView};
 use crate::capabilities::tokens::{TokensCtx, TokensView};
@@ -30,6 +32,8 @@ pub struct Resources {
     pub identity: Option<Arc<Identity>>,
     /// The workers that hash passwords.
     pub hasher: Option<Arc<Hasher>>,
+    /// Where it may send requests.
+    pub outbound: Option<Arc<Outbound>>,
     /// Its configuration values.
     pub config: Arc<WasiConfigVariables>,
     /// Its limits.
@@ -59,6 +63,7 @@ pub(crate) struct HostState {
     sql: SqlCtx,
     tokens: TokensCtx,
     passwords: PasswordsCtx,
+    outbound: OutboundCtx,
     log: LogCtx,
 }
 
@@ -72,12 +77,13 @@ impl HostState {
         };
         Self {
             limiter: Limiter::new(bytes(limits.memory)),
-            table: ResourceTable::new(),
+            table: wasi::table(),
             wasi: wasi::empty(&GuestOutput::new(log())),
             config: Arc::clone(&resources.config),
             sql: SqlCtx::new(resources.database.clone()),
             tokens: TokensCtx::new(resources.identity.clone()),
             passwords: PasswordsCtx::new(resources.hasher.clone()),
+            outbound: OutboundCtx::new(resources.outbound.clone(), invocation.deadline),
             log: log(),
             invocation,
         }
@@ -107,5 +113,11 @@ impl HostState {
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for HostState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.outbound.view(&mut self.table)
     }
 }

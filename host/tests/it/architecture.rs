@@ -15,6 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &["db"]),
     ("config", &["names"]),
     ("fault", &["names"]),
+    // Only for the fuzz targets and their tests; nobody names it.
+    ("fuzzing", &["bindings", "config", "db", "dispatch", "fault", "gateway", "identity", "registry", "runtime"]),
     ("bindings", &["capabilities"]),
     ("cli", &["names"]),
     ("db", &[]),

@@ -9,6 +9,7 @@ mod deployments;
 mod faults;
 mod hosts;
 mod open;
+mod outbound;
 mod overload;
 mod peers;
 mod start;

@@ -78,7 +78,8 @@ macro_rules! row {
 }
 
 impl Rows {
-    pub(crate) fn new(rows: wit::Rows) -> Self {
+    /// Wraps what the host sent.
+    pub fn new(rows: wit::Rows) -> Self {
         Self { width: rows.width, count: rows.count, cells: rows.cells }
     }
 
@@ -134,6 +135,12 @@ impl<'r> Cells<'r> {
     fn sized(&mut self) -> Option<&'r [u8]> {
         let len = u32::from_le_bytes(self.rest.split_off(..4)?.try_into().ok()?);
         self.rest.split_off(..usize::try_from(len).ok()?)
+    }
+}
+
+impl<'r> FromCell<'r> for Cell<'r> {
+    fn from_cell(cell: Cell<'r>) -> Option<Self> {
+        Some(cell)
     }
 }
 
@@ -215,6 +222,13 @@ impl<'r, T: FromCell<'r>, U: FromCell<'r>> FromRow<'r> for (T, U) {
     }
 }
 
+/// All cells of the row, whatever their number.
+impl<'r, T: FromCell<'r>> FromRow<'r> for Vec<T> {
+    fn from_row(cells: &mut Cells<'r>) -> Self {
+        (0..cells.width).map(|_| cells.take()).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +263,13 @@ mod tests {
         let people: Vec<Person> = rows.read().collect();
         assert_eq!(people[0], Person { id: 1, name: "Ana", phone: None, active: true });
         assert_eq!(people[1].name, "Íñigo");
+    }
+
+    #[test]
+    fn a_row_can_be_read_whatever_its_columns_are() {
+        let rows = rows(packed(1, "Ana"), 1);
+        let read: Vec<Vec<Cell>> = rows.read().collect();
+        assert_eq!(read, [[Cell::Integer(1), Cell::Text("Ana"), Cell::Null, Cell::Boolean(true)]]);
     }
 
     #[test]
