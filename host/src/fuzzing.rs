@@ -4,7 +4,7 @@
 //! targets are in `fuzz/`; every run of the tests calls the same with the committed seeds and changes of them.
 
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -194,7 +194,7 @@ impl Deploys {
     /// # Panics
     /// When there can be no engine.
     pub fn new(folder: &Path) -> Self {
-        Self { runtime: Runtime::new(1, 64 << 20, folder.to_owned()).expect("an engine") }
+        Self { runtime: Runtime::new(1, 64 << 20, PathBuf::new(), folder.to_owned()).expect("an engine") }
     }
 
     /// Compiles an upload and links it without a grant; says whether it could be compiled.
