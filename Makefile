@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz components check audit smoke setup bench-deploys
+.PHONY: help run test soak fuzz components check audit smoke setup bench bench-deploys
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ check: ## What CI checks besides tests: format, lints, docs
 	cargo fmt --all --check
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --workspace --document-private-items
+
+bench: ## Measures requests against a native twin, with wrk; takes about an hour (BENCH_ROUNDS, BENCH_SECONDS, BENCH_ONLY)
+	@scripts/setup.sh --tests
+	@scripts/components.sh --fixtures
+	cargo bench --locked -p provesi --bench compare
 
 bench-deploys: setup ## Measures how long deploys take, and how much longer their neighbours do meanwhile
 	@scripts/components.sh --fixtures

@@ -8,6 +8,8 @@
 
 mod host;
 mod load;
+#[path = "../shared/measure.rs"]
+mod measure;
 mod report;
 
 use std::path::Path;
@@ -21,7 +23,8 @@ use wasm_encoder::{ComponentSection as _, CustomSection};
 
 use self::host::{Answer, Host, ask};
 use self::load::Load;
-use self::report::{Report, Row, Unit, median, say};
+use self::measure::{median, say};
+use self::report::{Report, Row, Unit};
 
 /// Cold uploads of each component: each takes a compilation.
 const UPLOADS: usize = 10;

@@ -1,8 +1,9 @@
 //! Collects what was measured and prints it as Markdown.
 
 use std::fmt;
-use std::process::Command;
 use std::time::Duration;
+
+use crate::measure::{machine, median};
 
 /// What the numbers of a row are.
 #[derive(Clone, Copy)]
@@ -82,45 +83,7 @@ impl Unit {
     }
 }
 
-/// Returns the middle number, or the mean of the two that are; not a number when there is none.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => sorted[half],
-        _ => f64::midpoint(sorted[half - 1], sorted[half]),
-    }
-}
-
 /// Returns a time in milliseconds.
 pub(crate) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
-}
-
-/// Says on the terminal what is being measured: it takes minutes.
-#[expect(clippy::print_stderr, reason = "progress, apart from the table on stdout")]
-pub(crate) fn say(what: &str) {
-    eprintln!("{what} …");
-}
-
-/// Names the machine and the build, as far as the system tells.
-fn machine() -> String {
-    let unknown = || "unknown".to_owned();
-    let cores = std::thread::available_parallelism().map_or_else(|_| unknown(), |cores| cores.to_string());
-    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let infos = text("/proc/cpuinfo");
-    let model = infos.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
-    let model = model.trim_start_matches([' ', '\t', ':']);
-    let kernel = text("/proc/sys/kernel/osrelease");
-    let rustc = Command::new("rustc").arg("--version").output().ok();
-    let rustc = rustc.map_or_else(unknown, |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let assertions = if cfg!(debug_assertions) { "on: not comparable" } else { "off" };
-    [
-        format!("- cores: {cores} ({model})"),
-        format!("- kernel: {} {}", std::env::consts::OS, kernel.trim()),
-        format!("- build: {rustc}, profile `bench`, which inherits `release`; debug assertions {assertions}"),
-    ]
-    .join("\n")
 }
