@@ -4,6 +4,7 @@ mod api;
 mod architecture;
 mod contracts;
 mod crash;
+mod dangers;
 mod deployments;
 mod faults;
 mod hosts;
