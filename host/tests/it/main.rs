@@ -5,6 +5,7 @@ mod architecture;
 mod connections;
 mod contracts;
 mod crash;
+mod dangers;
 mod deployments;
 mod faults;
 mod hosts;

@@ -1,0 +1,143 @@
+//! Every danger of the fixture `dangers`, each a component of its own, deployed and met: it ends as it should, its
+//! neighbours answer, and the host holds no more than before.
+//!
+//! `docs/dangers.md` is the same as a table.
+
+mod arena;
+mod component;
+mod expected;
+#[path = "../fixtures/dangers/src/list.rs"]
+mod list;
+mod table;
+mod usage;
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use provesi::db::{Bounds, Cell, Database, Storage};
+
+use self::arena::Arena;
+use self::list::{ALL, Danger, Endless, Statements};
+use self::usage::Usage;
+use crate::support::{Backend, Postgres, Process, Setup, TestApp, eventually, root, send};
+
+/// Requests at once that open all that a host opens by and by.
+const BURST: usize = 16;
+
+/// Longest wait for a session of the database to come to rest.
+const REST: Duration = Duration::from_secs(15);
+
+/// Most that a danger may write to the log: the lines of a few instances at their full length, and their escapes.
+const MOST_LOG: u64 = 4 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_danger_ends_as_it_should_and_leaves_nothing_behind() {
+    let process = Process::start(Backend::Sqlite).await.expect("SQLite needs nothing");
+    let arena = Arena::of_process(&process);
+    open_everything(&arena, &process).await;
+    let before = Usage::at_rest(&process).await;
+    let mut met = 0;
+    for family in ALL.chunk_by(|(_, one), (_, other)| std::mem::discriminant(one) == std::mem::discriminant(other)) {
+        for (name, danger) in family {
+            let log = log_bytes(&process);
+            arena.meet(name, *danger).await;
+            let written = log_bytes(&process) - log;
+            assert!(written < MOST_LOG, "{name} wrote {written} bytes to the log");
+        }
+        met += family.len();
+        let (last, _) = family.last().expect("a family has members");
+        before.comes_back(&process, met, last).await;
+    }
+    // What hashes passwords is free again, too.
+    process.token("operario").await;
+}
+
+/// Opens what a host opens once somebody wants it, so that nothing of it is taken for a leak later.
+async fn open_everything(arena: &Arena, process: &Process) {
+    let opens = |danger: Danger| {
+        matches!(
+            danger,
+            Danger::Statements(Statements::ThousandTransactions) | Danger::Endless(Endless::HashesPasswordsWithoutEnd)
+        )
+    };
+    for (name, danger) in ALL.iter().filter(|(_, danger)| opens(*danger)) {
+        arena.meet(name, *danger).await;
+    }
+    let asks = (0..BURST).flat_map(|_| {
+        [process.request("GET", "/api/products/"), arena.operate("GET", "/v1/services/dangers/revisions")]
+    });
+    for answer in join_all(asks.map(send)).await {
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+    }
+    process.token("operario").await;
+}
+
+/// Returns how much the first start of a host has written.
+fn log_bytes(process: &Process) -> u64 {
+    std::fs::metadata(process.data().with_file_name("host-1.log")).expect("the host has a log").len()
+}
+
+/// Meets all dangers to the database, after each of which nothing is open in it.
+async fn dangers_to_the_database_leave_nothing_open(backend: Backend) {
+    let postgres = match backend {
+        Backend::Sqlite => None,
+        Backend::Postgres => match Postgres::start() {
+            None => return,
+            started => started,
+        },
+    };
+    let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
+    let app = TestApp::start_as(&Setup { url: &url, services: &["products"], ..Setup::default() }).await;
+    let arena = Arena::of_app(&app);
+    for (name, danger) in ALL.iter().filter(|(_, danger)| matches!(danger, Danger::Statements(_))) {
+        arena.meet(name, *danger).await;
+        if postgres.is_some() {
+            let database = open(&url).await;
+            let what = format!("no session is busy after {name}");
+            eventually(&what, REST, async || busy_sessions(&database).await == 0).await;
+            database.close().await;
+        }
+    }
+    app.stop().await;
+}
+
+mod dangers_to_the_database_leave_nothing_open_on {
+    use crate::support::Backend;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn sqlite() {
+        super::dangers_to_the_database_leave_nothing_open(Backend::Sqlite).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn postgres() {
+        super::dangers_to_the_database_leave_nothing_open(Backend::Postgres).await;
+    }
+}
+
+/// Opens the dangers' database on a server, beside the host.
+async fn open(url: &str) -> Database {
+    let storage = Storage::postgres(url, Duration::from_secs(10)).await.expect("the server runs");
+    let bounds = Bounds { connections: 1, result_bytes: 1 << 10, statement_bytes: 1 << 10, params_bytes: 1 << 10 };
+    storage.open("dangers", bounds).await.expect("the database is there")
+}
+
+/// Counts the dangers' other sessions that run a statement or have a transaction open.
+async fn busy_sessions(database: &Database) -> i64 {
+    let statement = "SELECT COUNT(*) FROM pg_stat_activity \
+                     WHERE usename = current_user AND pid <> pg_backend_pid() AND state <> 'idle'";
+    let rows = database.query(statement, &[]).await.expect("an answer");
+    let row = rows.rows().next().expect("a count");
+    let [Cell::Integer(count)] = row[..] else { panic!("one number, not {row:?}") };
+    count
+}
+
+#[test]
+fn every_danger_stands_in_the_table_of_the_docs() {
+    let docs = std::fs::read_to_string(root().join("docs/dangers.md")).expect("the table");
+    let missing: Vec<&str> =
+        ALL.iter().map(|(name, _)| *name).filter(|name| !docs.contains(&format!("| `{name}` |"))).collect();
+    assert!(missing.is_empty(), "docs/dangers.md lacks {missing:?}");
+    let rows = docs.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(rows, ALL.len(), "docs/dangers.md has dangers that the fixture has not");
+}
