@@ -11,7 +11,7 @@ use super::PeerCaller;
 use super::limiter::Limiter;
 use crate::capabilities::log::{GuestOutput, LogCtx, LogView};
 use crate::capabilities::passwords::{Hasher, PasswordsCtx, PasswordsView};
-use crate::capabilities::sql::{SqlCtx, SqlView};
+use crate::capabilities::sql::{SqlAllowance, SqlCtx, SqlView};
 use crate::capabilities::tokens::{TokensCtx, TokensView};
 use crate::capabilities::wasi;
 use crate::config::Limits;
@@ -70,12 +70,17 @@ impl HostState {
             let (service, id) = (resources.service.clone(), invocation.request_id.clone());
             LogCtx::new(service, id, limits.log_lines, bytes(limits.log_message))
         };
+        let allowance = SqlAllowance {
+            until: invocation.deadline,
+            statements: limits.sql_statements,
+            transactions: limits.sql_transactions,
+        };
         Self {
             limiter: Limiter::new(bytes(limits.memory)),
             table: ResourceTable::new(),
             wasi: wasi::empty(&GuestOutput::new(log())),
             config: Arc::clone(&resources.config),
-            sql: SqlCtx::new(resources.database.clone()),
+            sql: SqlCtx::new(resources.database.clone(), allowance),
             tokens: TokensCtx::new(resources.identity.clone()),
             passwords: PasswordsCtx::new(resources.hasher.clone()),
             log: log(),

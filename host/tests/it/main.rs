@@ -1,9 +1,11 @@
 //! Tests of the whole host, with real components, real HTTP and real databases; one binary, linked once.
 
+mod aborts;
 mod api;
 mod architecture;
 mod contracts;
 mod crash;
+mod crossing;
 mod deployments;
 mod faults;
 mod hosts;
