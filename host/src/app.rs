@@ -10,6 +10,7 @@ mod watch;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -54,8 +55,13 @@ pub struct App {
 }
 
 /// The host's own database needs little: a revocation is a few dozen bytes. One connection listens.
-const HOST_BOUNDS: Bounds =
-    Bounds { connections: 3, result_bytes: 64 << 20, statement_bytes: 64 << 10, params_bytes: 64 << 10 };
+const HOST_BOUNDS: Bounds = Bounds {
+    connections: 3,
+    result_bytes: 64 << 20,
+    statement_bytes: 64 << 10,
+    params_bytes: 64 << 10,
+    statement_timeout: Duration::from_secs(30),
+};
 
 impl App {
     /// Brings everything up to the bound port.

@@ -1,25 +1,30 @@
 //! Databases: one per service, reached by nobody else, and one of the host's own.
 //!
 //! [`Storage`] opens them where `storage.url` says; a [`Database`] runs statements and transactions on one of
-//! them, the same way on SQLite and PostgreSQL. A dropped [`Transaction`] is rolled back.
+//! them, the same way on SQLite and PostgreSQL. What a statement or a [`Transaction`] began ends with it: who stops
+//! waiting stops the statement, and a dropped transaction is rolled back before anybody gets its connection.
 //!
 //! Not here: who may use which database (see `app`), the WIT interface (see `capabilities::sql`).
 
 mod changes;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod lease;
 pub mod ledger;
 mod postgres;
 mod provision;
 mod sqlite;
 mod statement;
+mod transaction;
 mod value;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::changes::Changes;
+use self::lease::Lease;
 pub use self::statement::Kind as StatementKind;
+pub use self::transaction::{Transaction, TransactionOptions};
 pub use self::value::{Cell, Constraint, ConstraintKind, PackedRows, SqlError, Value};
 
 /// The place of all databases.
@@ -50,7 +55,7 @@ pub enum OpenError {
     Folder(#[source] std::io::Error),
 }
 
-/// How many bytes and connections a database may use for its owner.
+/// How many bytes and connections, and how much time, a database may use for its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Connections, and so transactions, at once.
@@ -61,6 +66,20 @@ pub struct Bounds {
     pub statement_bytes: usize,
     /// All parameters of one statement together.
     pub params_bytes: usize,
+    /// Longest run of one statement, waits for locks included; a guest's ends at its deadline if that is sooner.
+    pub statement_timeout: Duration,
+}
+
+/// On whose behalf a statement runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller {
+    /// The host's: on its own tables, those in a service's database included.
+    Host,
+    /// A guest's: not on the host's tables and the databases' own, and nothing after its deadline.
+    Guest {
+        /// When its invocation ends.
+        until: Instant,
+    },
 }
 
 /// One database.
@@ -72,26 +91,6 @@ pub struct Database {
 enum Pools {
     Sqlite(sqlite::Pools),
     Postgres(sqlx::PgPool),
-}
-
-/// An open transaction; rolled back when dropped.
-pub struct Transaction {
-    connection: OpenTransaction,
-    bounds: Bounds,
-}
-
-enum OpenTransaction {
-    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
-}
-
-/// What a transaction may do and how far it is kept from others.
-#[derive(Clone, Copy, Debug)]
-pub struct TransactionOptions {
-    /// Whether it writes.
-    pub writes: bool,
-    /// Whether it is serializable rather than read committed; SQLite always is.
-    pub serializable: bool,
 }
 
 // === impl Storage ===
@@ -148,46 +147,70 @@ impl Storage {
 // === impl Database ===
 
 impl Database {
-    /// Runs one statement that answers rows.
+    /// Runs one statement of the host's that answers rows.
     ///
     /// # Errors
     /// See [`SqlError`]; nothing has changed then.
     pub async fn query(&self, statement: &str, params: &[Value]) -> Result<PackedRows, SqlError> {
-        let kind = self.bounds.check(statement, params)?;
-        match &self.pools {
-            Pools::Sqlite(pools) => {
-                let mut connection = pools.acquire(kind).await?;
-                sqlite::query(&mut connection, statement, params, self.bounds.result_bytes).await
-            }
-            Pools::Postgres(pool) => {
-                let mut connection = pool.acquire().await?;
-                postgres::query(&mut connection, statement, params, self.bounds.result_bytes).await
-            }
-        }
+        self.query_for(Caller::Host, statement, params).await
+    }
+
+    /// Runs one statement that answers rows.
+    ///
+    /// # Errors
+    /// See [`SqlError`]; nothing has changed then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the statement.
+    pub async fn query_for(&self, caller: Caller, statement: &str, params: &[Value]) -> Result<PackedRows, SqlError> {
+        let kind = self.bounds.check(caller, statement, params)?;
+        let until = caller.until(&self.bounds);
+        let mut lease = self.lease(kind, until).await?;
+        lease.query(until, statement, params, self.bounds.result_bytes).await
+    }
+
+    /// Runs one statement of the host's and answers how many rows it changed.
+    ///
+    /// # Errors
+    /// See [`SqlError`]; nothing has changed then.
+    pub async fn execute(&self, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
+        self.execute_for(Caller::Host, statement, params).await
     }
 
     /// Runs one statement and answers how many rows it changed.
     ///
     /// # Errors
     /// See [`SqlError`]; nothing has changed then.
-    pub async fn execute(&self, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
-        let kind = self.bounds.check(statement, params)?;
-        match &self.pools {
-            Pools::Sqlite(pools) => sqlite::execute(&mut *pools.acquire(kind).await?, statement, params).await,
-            Pools::Postgres(pool) => postgres::execute(&mut *pool.acquire().await?, statement, params).await,
-        }
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the statement; it may have ended just before.
+    pub async fn execute_for(&self, caller: Caller, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
+        let kind = self.bounds.check(caller, statement, params)?;
+        let until = caller.until(&self.bounds);
+        let mut lease = self.lease(kind, until).await?;
+        lease.execute(until, statement, params).await
+    }
+
+    /// Starts a transaction of the host's.
+    ///
+    /// # Errors
+    /// When no connection is free in time or the database cannot be reached.
+    pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, SqlError> {
+        self.begin_for(Caller::Host, options).await
     }
 
     /// Starts a transaction.
     ///
     /// # Errors
     /// When no connection is free in time or the database cannot be reached.
-    pub async fn begin(&self, options: TransactionOptions) -> Result<Transaction, SqlError> {
-        let connection = match &self.pools {
-            Pools::Sqlite(pools) => OpenTransaction::Sqlite(pools.begin(options).await?),
-            Pools::Postgres(pool) => OpenTransaction::Postgres(postgres::begin(pool, options).await?),
-        };
-        Ok(Transaction { connection, bounds: self.bounds })
+    ///
+    /// # Cancel safety
+    /// Dropping the future rolls back what may have begun.
+    pub async fn begin_for(&self, caller: Caller, options: TransactionOptions) -> Result<Transaction, SqlError> {
+        let until = caller.until(&self.bounds);
+        let mut lease = self.lease(options.kind(), until).await?;
+        lease.begin(until, options).await?;
+        Ok(Transaction::new(lease, self.bounds, caller))
     }
 
     /// Closes all connections, after what runs on them.
@@ -197,60 +220,43 @@ impl Database {
             Pools::Postgres(pool) => pool.close().await,
         }
     }
+
+    async fn lease(&self, kind: StatementKind, until: Instant) -> Result<Lease, SqlError> {
+        Ok(match &self.pools {
+            Pools::Sqlite(pools) => Lease::Sqlite(pools.acquire(kind, until).await?),
+            Pools::Postgres(pool) => Lease::Postgres(postgres::Lease::acquire(pool, until).await?),
+        })
+    }
 }
 
-// === impl Transaction ===
+// === impl Caller ===
 
-impl Transaction {
-    /// Runs one statement that answers rows.
-    ///
-    /// # Errors
-    /// See [`SqlError`].
-    pub async fn query(&mut self, statement: &str, params: &[Value]) -> Result<PackedRows, SqlError> {
-        self.bounds.check(statement, params)?;
-        let limit = self.bounds.result_bytes;
-        match &mut self.connection {
-            OpenTransaction::Sqlite(tx) => sqlite::query(tx, statement, params, limit).await,
-            OpenTransaction::Postgres(tx) => postgres::query(tx, statement, params, limit).await,
+impl Caller {
+    /// Returns the moment at which a statement that starts now must have ended.
+    fn until(self, bounds: &Bounds) -> Instant {
+        let longest = Instant::now() + bounds.statement_timeout;
+        match self {
+            Self::Host => longest,
+            Self::Guest { until } => until.min(longest),
         }
-    }
-
-    /// Runs one statement and answers how many rows it changed.
-    ///
-    /// # Errors
-    /// See [`SqlError`].
-    pub async fn execute(&mut self, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
-        self.bounds.check(statement, params)?;
-        match &mut self.connection {
-            OpenTransaction::Sqlite(tx) => sqlite::execute(tx, statement, params).await,
-            OpenTransaction::Postgres(tx) => postgres::execute(tx, statement, params).await,
-        }
-    }
-
-    /// Makes all of it durable.
-    ///
-    /// # Errors
-    /// When the database refuses; nothing has changed then, unless the connection broke during the commit.
-    pub async fn commit(self) -> Result<(), SqlError> {
-        match self.connection {
-            OpenTransaction::Sqlite(tx) => tx.commit().await?,
-            OpenTransaction::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
     }
 }
 
 // === impl Bounds ===
 
 impl Bounds {
-    fn check(&self, statement: &str, params: &[Value]) -> Result<StatementKind, SqlError> {
+    fn check(&self, caller: Caller, statement: &str, params: &[Value]) -> Result<StatementKind, SqlError> {
         if statement.len() > self.statement_bytes {
             return Err(SqlError::TooLarge);
         }
         if params.iter().map(Value::size).sum::<usize>() > self.params_bytes {
             return Err(SqlError::TooLarge);
         }
-        statement::classify(statement).map_err(SqlError::Invalid)
+        let kind = match caller {
+            Caller::Host => statement::classify(statement),
+            Caller::Guest { .. } => statement::classify_for_guest(statement),
+        };
+        kind.map_err(SqlError::Invalid)
     }
 }
 

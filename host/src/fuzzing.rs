@@ -146,7 +146,13 @@ impl Tokens {
     /// When the folder cannot be used.
     pub fn new(folder: &Path) -> Self {
         let storage = Storage::sqlite(folder.join("db"), Duration::from_secs(2)).expect("a folder");
-        let bounds = Bounds { connections: 2, result_bytes: 1 << 20, statement_bytes: 4096, params_bytes: 4096 };
+        let bounds = Bounds {
+            connections: 2,
+            result_bytes: 1 << 20,
+            statement_bytes: 4096,
+            params_bytes: 4096,
+            statement_timeout: Duration::from_secs(5),
+        };
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let revocations = tokio.block_on(async {
             let database = storage.open("host", bounds).await.expect("a database");

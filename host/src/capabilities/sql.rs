@@ -1,24 +1,34 @@
 //! Grants the service's own database and no other; see `wit/platform/sql.wit`.
 //!
-//! A guest names no database: the context holds the one it has. A transaction is a resource of the instance's
-//! table, so that dropping the store rolls it back, whatever happened to the guest.
+//! A guest names no database: the context holds the one it has, for so long and so many statements as the invocation
+//! has. A transaction is a resource of the instance's table, so that dropping the store rolls it back, whatever happened
+//! to the guest; dropping a call stops its statement.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use crate::bindings::provesi::platform::sql as wit;
-use crate::db::{self, Database, SqlError, Transaction, TransactionOptions};
+use crate::db::{self, Caller, Database, SqlError, Transaction, TransactionOptions};
 
-/// Transactions that one instance may have open; more than a few is a leak.
-const MAX_OPEN_TRANSACTIONS: usize = 4;
+/// How long and how much one invocation may use its database.
+#[derive(Clone, Copy, Debug)]
+pub struct SqlAllowance {
+    /// When it ends; no statement runs longer.
+    pub until: Instant,
+    /// Statements, each begin counted as one.
+    pub statements: u32,
+    /// Transactions that may be open at once.
+    pub transactions: u32,
+}
 
 /// The database of one instance's service.
-#[derive(Default)]
 pub struct SqlCtx {
     /// None while a component is described, and for services without the grant.
     database: Option<Arc<Database>>,
-    open: usize,
+    /// What is left of it.
+    allowance: SqlAllowance,
 }
 
 /// A guest's transaction; rolled back when dropped.
@@ -50,9 +60,19 @@ impl HasData for HasSql {
 // === impl SqlCtx ===
 
 impl SqlCtx {
-    /// Grants a database.
-    pub fn new(database: Option<Arc<Database>>) -> Self {
-        Self { database, open: 0 }
+    /// Grants a database, for one invocation.
+    pub fn new(database: Option<Arc<Database>>, allowance: SqlAllowance) -> Self {
+        Self { database, allowance }
+    }
+
+    /// Counts a statement, or refuses it.
+    fn count(&mut self) -> Result<(), wit::Error> {
+        self.allowance.statements = self.allowance.statements.checked_sub(1).ok_or(wit::Error::TooLarge)?;
+        Ok(())
+    }
+
+    fn caller(&self) -> Caller {
+        Caller::Guest { until: self.allowance.until }
     }
 }
 
@@ -64,12 +84,27 @@ impl<'a> SqlView<'a> {
         Self { ctx, table }
     }
 
-    fn database(&self) -> Result<Arc<Database>, wit::Error> {
-        self.ctx.database.clone().ok_or(wit::Error::Unavailable)
+    /// Counts a statement outside of any transaction and says where it runs.
+    fn database(&mut self) -> Result<Arc<Database>, wit::Error> {
+        let database = self.ctx.database.clone().ok_or(wit::Error::Unavailable)?;
+        self.ctx.count()?;
+        Ok(database)
     }
 
-    fn transaction(&mut self, this: &Resource<GuestTransaction>) -> wasmtime::Result<&mut Transaction> {
-        Ok(&mut self.table.get_mut(this)?.0)
+    /// Counts a statement of a transaction and says where it runs.
+    fn transaction(
+        &mut self,
+        this: &Resource<GuestTransaction>,
+    ) -> wasmtime::Result<Result<&mut Transaction, wit::Error>> {
+        let transaction = &mut self.table.get_mut(this)?.0;
+        Ok(self.ctx.count().map(|()| transaction))
+    }
+
+    /// Takes a transaction out of the table.
+    fn take(&mut self, this: Resource<GuestTransaction>) -> wasmtime::Result<Transaction> {
+        let GuestTransaction(transaction) = self.table.delete(this)?;
+        self.ctx.allowance.transactions += 1;
+        Ok(transaction)
     }
 }
 
@@ -83,7 +118,7 @@ impl wit::Host for SqlView<'_> {
             Ok(database) => database,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(rows(database.query(&statement, &values(params)).await))
+        Ok(rows(database.query_for(self.ctx.caller(), &statement, &values(params)).await))
     }
 
     async fn execute(
@@ -95,7 +130,7 @@ impl wit::Host for SqlView<'_> {
             Ok(database) => database,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(database.execute(&statement, &values(params)).await.map_err(error))
+        Ok(database.execute_for(self.ctx.caller(), &statement, &values(params)).await.map_err(error))
     }
 
     async fn begin(
@@ -106,16 +141,14 @@ impl wit::Host for SqlView<'_> {
             Ok(database) => database,
             Err(error) => return Ok(Err(error)),
         };
-        if self.ctx.open >= MAX_OPEN_TRANSACTIONS {
-            return Ok(Err(wit::Error::TooLarge));
-        }
+        let Some(left) = self.ctx.allowance.transactions.checked_sub(1) else { return Ok(Err(wit::Error::TooLarge)) };
         let options = TransactionOptions {
             writes: options.access == wit::AccessMode::ReadWrite,
             serializable: options.isolation == wit::Isolation::Serializable,
         };
-        match database.begin(options).await {
+        match database.begin_for(self.ctx.caller(), options).await {
             Ok(transaction) => {
-                self.ctx.open += 1;
+                self.ctx.allowance.transactions = left;
                 Ok(Ok(self.table.push(GuestTransaction(transaction))?))
             }
             Err(reason) => Ok(Err(error(reason))),
@@ -130,7 +163,11 @@ impl wit::HostTransaction for SqlView<'_> {
         statement: String,
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<wit::Rows, wit::Error>> {
-        Ok(rows(self.transaction(&this)?.query(&statement, &values(params)).await))
+        let transaction = match self.transaction(&this)? {
+            Ok(transaction) => transaction,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(rows(transaction.query(&statement, &values(params)).await))
     }
 
     async fn execute(
@@ -139,18 +176,19 @@ impl wit::HostTransaction for SqlView<'_> {
         statement: String,
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<u64, wit::Error>> {
-        Ok(self.transaction(&this)?.execute(&statement, &values(params)).await.map_err(error))
+        let transaction = match self.transaction(&this)? {
+            Ok(transaction) => transaction,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(transaction.execute(&statement, &values(params)).await.map_err(error))
     }
 
     async fn commit(&mut self, this: Resource<GuestTransaction>) -> wasmtime::Result<Result<(), wit::Error>> {
-        self.ctx.open -= 1;
-        Ok(self.table.delete(this)?.0.commit().await.map_err(error))
+        Ok(self.take(this)?.commit().await.map_err(error))
     }
 
     async fn drop(&mut self, this: Resource<GuestTransaction>) -> wasmtime::Result<()> {
-        self.ctx.open -= 1;
-        self.table.delete(this)?;
-        Ok(())
+        self.take(this).map(drop)
     }
 }
 

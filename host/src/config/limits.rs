@@ -20,6 +20,11 @@ pub struct Limits {
     pub queue: u32,
     /// Connections to the database, and at most that many open transactions. Default 8.
     pub sql_connections: u32,
+    /// Statements of one invocation, each begin counted as one. Default 1000: a request needs a dozen, and filling an
+    /// empty database some hundred.
+    pub sql_statements: u32,
+    /// Transactions that one invocation may have open at once. Default 4: more than a few is a leak.
+    pub sql_transactions: u32,
     /// Largest answer of one statement. Default 8 MiB, an eighth of the memory that has to hold it.
     pub sql_result: ByteSize,
     /// Longest statement. Default 64 KiB.
@@ -42,6 +47,8 @@ impl Default for Limits {
             concurrency: 256,
             queue: 1024,
             sql_connections: 8,
+            sql_statements: 1000,
+            sql_transactions: 4,
             sql_result: ByteSize::mib(8),
             sql_statement: ByteSize::kib(64),
             sql_params: ByteSize::mib(4),

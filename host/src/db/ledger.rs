@@ -4,13 +4,14 @@
 //! schema is at one revision or at the other and never between them. Hosts that share a PostgreSQL take turns.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use sqlx::AssertSqlSafe;
 
-use super::{
-    Cell, Database, OpenTransaction, PackedRows, Pools, SqlError, Transaction, TransactionOptions, Value, statement,
-};
+use super::{Cell, Database, PackedRows, Pools, SqlError, Transaction, TransactionOptions, Value, statement};
+
+/// Longest script: an index on a large table takes minutes, and a service's own limit is meant for its requests.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// One change of a schema, in both dialects.
 #[derive(Clone, Debug)]
@@ -64,9 +65,7 @@ pub async fn apply(database: &Database, migrations: &[Migration]) -> Result<Vec<
     if due(database, migrations).await?.is_empty() {
         return Ok(Vec::new());
     }
-    let options = TransactionOptions { writes: true, serializable: false };
-    let mut tx = database.begin(options).await.map_err(MigrationError::Ledger)?;
-    lock(&mut tx).await.map_err(MigrationError::Ledger)?;
+    let mut tx = begin(database).await.map_err(MigrationError::Ledger)?;
     let mut applied = Vec::new();
     for migration in migrations {
         let script = script(database, migration);
@@ -74,7 +73,7 @@ pub async fn apply(database: &Database, migrations: &[Migration]) -> Result<Vec<
         // Looked for again: another host may have been first.
         let found = tx.query(FIND, &[Value::Text(migration.name.clone())]).await.map_err(failed)?;
         if is_due(migration, script, &found)? {
-            run(&mut tx, script).await.map_err(failed)?;
+            tx.script(script).await.map_err(failed)?;
             let record = [Value::Text(migration.name.clone()), Value::Text(checksum(script))];
             tx.execute(RECORD, &record).await.map_err(failed)?;
             applied.push(migration.name.clone());
@@ -140,30 +139,24 @@ fn script<'a>(database: &Database, migration: &'a Migration) -> &'a str {
     }
 }
 
-async fn run(tx: &mut Transaction, script: &str) -> Result<(), SqlError> {
-    match &mut tx.connection {
-        OpenTransaction::Sqlite(tx) => sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut **tx).await.map(drop)?,
-        OpenTransaction::Postgres(tx) => sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut **tx).await.map(drop)?,
-    }
-    Ok(())
-}
-
 async fn create_ledger(database: &Database) -> Result<(), SqlError> {
     const SQLITE: &str = "CREATE TABLE IF NOT EXISTS provesi_migrations \
         (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP) STRICT";
     const POSTGRES: &str = "CREATE TABLE IF NOT EXISTS provesi_migrations \
         (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())";
-    let mut tx = database.begin(TransactionOptions { writes: true, serializable: false }).await?;
-    lock(&mut tx).await?;
-    run(&mut tx, if matches!(database.pools, Pools::Sqlite(_)) { SQLITE } else { POSTGRES }).await?;
+    let mut tx = begin(database).await?;
+    tx.script(if matches!(database.pools, Pools::Sqlite(_)) { SQLITE } else { POSTGRES }).await?;
     tx.commit().await
 }
 
-/// Makes hosts that share a database take turns; ends with the transaction. SQLite's writers do so by themselves.
-async fn lock(tx: &mut Transaction) -> Result<(), SqlError> {
+/// Begins a transaction on the ledger. Hosts that share a PostgreSQL take turns until it ends; SQLite's writers do so
+/// by themselves.
+async fn begin(database: &Database) -> Result<Transaction, SqlError> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('provesi-migrations'))";
-    if let OpenTransaction::Postgres(tx) = &mut tx.connection {
-        sqlx::query(LOCK).execute(&mut **tx).await?;
+    let mut tx = database.begin(TransactionOptions { writes: true, serializable: false }).await?;
+    tx.lengthen(SCRIPT_TIMEOUT).await?;
+    if matches!(database.pools, Pools::Postgres(_)) {
+        tx.script(LOCK).await?;
     }
-    Ok(())
+    Ok(tx)
 }

@@ -2,6 +2,10 @@
 //!
 //! The server says which type each parameter has, and values are encoded for it: a guest need not know whether
 //! a column is INTEGER or BIGINT, and NULL has no type to get wrong.
+//!
+//! Not here: what becomes of a connection after its use (see `lease`), who may connect to what (see `provision`).
+
+mod lease;
 
 use std::time::Duration;
 
@@ -16,13 +20,29 @@ use sqlx::{
     Statement as _, Type, TypeInfo as _, ValueRef as _,
 };
 
-use super::{Bounds, PackedRows, SqlError, TransactionOptions, Value};
+pub(super) use self::lease::Lease;
+use super::lease::Stop;
+use super::{Bounds, PackedRows, SqlError, Value};
 
 /// PostgreSQL counts from 2000-01-01.
 const EPOCH_2000_MICROS: i64 = 946_684_800_000_000;
 
-/// Connects with an owner's own role.
+/// The longest time that the server's settings can hold.
+const LONGEST_MILLIS: u128 = 2_147_483_647;
+
+/// Longest wait for a lock where statements may take longer.
+const LONGEST_LOCK: Duration = Duration::from_secs(10);
+
+/// Connects with an owner's own role; no session waits, computes or idles in a transaction longer than one statement
+/// may take.
 pub(super) async fn open(options: PgConnectOptions, bounds: Bounds, acquire_timeout: Duration) -> sqlx::Result<PgPool> {
+    let statement = bounds.statement_timeout;
+    let millis = |time: Duration| format!("{}ms", time.as_millis().clamp(1, LONGEST_MILLIS));
+    let options = options.options([
+        ("statement_timeout", millis(statement)),
+        ("lock_timeout", millis(statement.min(LONGEST_LOCK))),
+        ("idle_in_transaction_session_timeout", millis(statement)),
+    ]);
     PgPoolOptions::new()
         .max_connections(bounds.connections.max(1))
         .acquire_timeout(acquire_timeout)
@@ -30,57 +50,52 @@ pub(super) async fn open(options: PgConnectOptions, bounds: Bounds, acquire_time
         .await
 }
 
-/// Starts a transaction.
-pub(super) async fn begin(
-    pool: &PgPool,
-    options: TransactionOptions,
-) -> sqlx::Result<sqlx::Transaction<'static, Postgres>> {
-    let statement = match (options.serializable, options.writes) {
-        (true, true) => "BEGIN ISOLATION LEVEL SERIALIZABLE",
-        (true, false) => "BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY",
-        (false, true) => "BEGIN",
-        (false, false) => "BEGIN READ ONLY",
-    };
-    pool.begin_with(statement).await
-}
-
 /// Runs one statement and packs its rows.
-pub(super) async fn query(
+async fn fetch(
     connection: &mut PgConnection,
     statement: &str,
     params: &[Value],
     limit: usize,
-) -> Result<PackedRows, SqlError> {
+) -> Result<PackedRows, Stop> {
     let arguments = bind(connection, statement, params).await?;
     let mut stream = sqlx::query_with(AssertSqlSafe(statement), arguments).fetch(connection);
     let mut rows = PackedRows::default();
     while let Some(row) = stream.try_next().await? {
-        pack(&row, &mut rows)?;
-        rows.end_row(row.len(), limit)?;
+        pack(&row, &mut rows).map_err(Stop::GivenUp)?;
+        rows.end_row(row.len(), limit).map_err(Stop::GivenUp)?;
     }
     Ok(rows)
 }
 
 /// Runs one statement and counts the rows it changed.
-pub(super) async fn execute(connection: &mut PgConnection, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
+async fn execute(connection: &mut PgConnection, statement: &str, params: &[Value]) -> Result<u64, Stop> {
     let arguments = bind(connection, statement, params).await?;
     Ok(sqlx::query_with(AssertSqlSafe(statement), arguments).execute(connection).await?.rows_affected())
 }
 
+/// Runs all statements of a script.
+async fn run(connection: &mut PgConnection, script: &str) -> Result<(), Stop> {
+    Ok(sqlx::raw_sql(AssertSqlSafe(script)).execute(connection).await.map(drop)?)
+}
+
 /// Encodes the parameters for the types that the server found; it is asked once per connection and statement.
-async fn bind(connection: &mut PgConnection, statement: &str, params: &[Value]) -> Result<PgArguments, SqlError> {
-    let mut arguments = PgArguments::default();
+async fn bind(connection: &mut PgConnection, statement: &str, params: &[Value]) -> Result<PgArguments, Stop> {
     if params.is_empty() {
-        return Ok(arguments);
+        return Ok(PgArguments::default());
     }
     let prepared = connection.prepare(AssertSqlSafe(statement).into_sql_str()).await?;
     let Some(Either::Left(types)) = prepared.parameters() else {
-        return Err(SqlError::Invalid("the server names no parameter types".to_owned()));
+        return Err(Stop::Refused(SqlError::Invalid("the server names no parameter types".to_owned())));
     };
+    arguments(params, types).map_err(Stop::Refused)
+}
+
+fn arguments(params: &[Value], types: &[PgTypeInfo]) -> Result<PgArguments, SqlError> {
     if types.len() != params.len() {
         let (wanted, given) = (types.len(), params.len());
         return Err(SqlError::Invalid(format!("the statement has {wanted} parameters and got {given}")));
     }
+    let mut arguments = PgArguments::default();
     for (index, (value, type_info)) in params.iter().zip(types).enumerate() {
         let bytes = encode(value, type_info)
             .ok_or_else(|| SqlError::Invalid(format!("parameter ${} does not fit {type_info}", index + 1)))?;

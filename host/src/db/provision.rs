@@ -1,7 +1,8 @@
 //! Makes a database and a role for each owner on a PostgreSQL server.
 //!
-//! A role owns its one database, may connect to no other, and is no superuser. Its password is derived from the
-//! administrator's, so that hosts which share a server agree without sharing a file; no guest ever sees it.
+//! A role owns its one database, may connect to no other, makes no temporary tables, and is no superuser. Its password
+//! is derived from the administrator's, so that hosts which share a server agree without sharing a file; no guest ever
+//! sees it.
 
 use std::time::Duration;
 
@@ -15,7 +16,13 @@ pub(super) struct Server {
     admin: PgPool,
     options: PgConnectOptions,
     secret: String,
+    /// Whether it can look, while a statement runs, if its client is still there.
+    watches_clients: bool,
 }
+
+/// Pause between two looks of the server at the client of a running statement: so long can a statement, and its locks,
+/// outlive the guest that began it.
+const WATCH: (&str, &str) = ("client_connection_check_interval", "100ms");
 
 impl Server {
     /// Connects as the administrator that the URL names.
@@ -29,7 +36,10 @@ impl Server {
             .connect_with(options.clone())
             .await?;
         let secret = password_of(&secret);
-        Ok(Self { admin, options, secret })
+        // PostgreSQL has it since 14, and not on every system; without it the timeouts of the session end orphans.
+        let statement = format!("SET {} = '{}'", WATCH.0, WATCH.1);
+        let watches_clients = sqlx::query(AssertSqlSafe(statement)).execute(&admin).await.is_ok();
+        Ok(Self { admin, options, secret, watches_clients })
     }
 
     /// Makes sure that the owner's role and database are there, and says how to connect as that role.
@@ -37,22 +47,14 @@ impl Server {
         let database = format!("{owner}_db");
         let role = format!("{owner}_service");
         let password = self.role_password(&role);
-        let options = self
-            .options
-            .clone()
-            .database(&database)
-            .username(&role)
-            .password(&password)
-            .application_name("provesi")
-            .options([
-                // Far over any limit of a service: the last resort against a session that nobody ends.
-                ("statement_timeout", "30s"),
-                ("idle_in_transaction_session_timeout", "30s"),
-                ("lock_timeout", "10s"),
-            ]);
-        if let Ok(connection) = PgConnection::connect_with(&options).await {
+        let options = self.options.clone().database(&database).username(&role).password(&password);
+        let options = options.application_name("provesi").options(self.watches_clients.then_some(WATCH));
+        if let Ok(mut connection) = PgConnection::connect_with(&options).await {
+            let is_confined = is_confined(&mut connection).await;
             connection.close().await?;
-            return Ok(options);
+            if is_confined? {
+                return Ok(options);
+            }
         }
         self.make(&database, &role, &password).await?;
         Ok(options)
@@ -74,6 +76,12 @@ impl Server {
         mac.update(role.as_bytes());
         hex::encode(mac.finalize().into_bytes())
     }
+}
+
+/// Says whether the role may make no temporary tables, which would outlive the invocation that made them.
+async fn is_confined(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    const QUERY: &str = "SELECT NOT has_database_privilege(current_database(), 'TEMPORARY')";
+    sqlx::query_scalar(QUERY).fetch_one(connection).await
 }
 
 /// Names are identifiers made from a `ServiceName` and passwords are hex, so nothing in them needs quoting.
@@ -100,8 +108,11 @@ async fn make_locked(connection: &mut PgConnection, database: &str, role: &str, 
         );
         sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
     }
-    let statement = format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC");
-    sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+    // The owner's own right to temporary tables goes too.
+    for (privilege, from) in [("ALL", "PUBLIC"), ("TEMPORARY", role)] {
+        let statement = format!("REVOKE {privilege} ON DATABASE {database} FROM {from}");
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

@@ -1,31 +1,35 @@
 //! SQLite: one file per owner, one writer, readers that do not block each other.
 //!
-//! WAL and `synchronous=FULL`: an answered commit survives a power cut. An authorizer on every connection keeps
-//! statements inside the one file.
+//! WAL and `synchronous=FULL`: an answered commit survives a power cut.
+//!
+//! Not here: how connections are shared and stopped (see `pool`), what SQL may do on one (see `connection`).
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+mod connection;
+mod pool;
+
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use libsqlite3_sys as ffi;
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{
-    Arguments as _, AssertSqlSafe, Decode, Row as _, Sqlite, SqliteConnection, SqlitePool, TypeInfo as _, ValueRef as _,
-};
-
-use super::{Bounds, PackedRows, SqlError, StatementKind, TransactionOptions, Value};
 use futures::TryStreamExt as _;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{Arguments as _, AssertSqlSafe, Decode, Row as _, Sqlite, SqliteConnection, TypeInfo as _, ValueRef as _};
+
+pub(super) use self::pool::Lease;
+use self::pool::Pool;
+use super::lease::Stop;
+use super::{Bounds, PackedRows, SqlError, StatementKind, Value};
 
 /// Prepared statements kept per connection; a service has a few dozen.
 const STATEMENT_CACHE: usize = 128;
 
+/// Rows that a connection reads ahead of who takes them: a page, and not so many that large rows fill the memory.
+const ROWS_AHEAD: usize = 32;
+
 /// The connections to one file.
 pub(super) struct Pools {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: Arc<Pool>,
+    readers: Arc<Pool>,
 }
 
 /// Opens the file, made when it is missing.
@@ -37,37 +41,20 @@ pub(super) async fn open(file: &Path, bounds: Bounds, acquire_timeout: Duration)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .statement_cache_capacity(STATEMENT_CACHE)
-        // Only another process can be in the way: the pool has one writer.
-        .busy_timeout(acquire_timeout);
-    let pool = |connections| {
-        SqlitePoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(acquire_timeout)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(confine(connection)))
-    };
+        .row_buffer_size(ROWS_AHEAD)
+        // Only another process can be in the way: the pool has one writer. Nothing interrupts this wait.
+        .busy_timeout(acquire_timeout.min(bounds.statement_timeout));
     // The writer first: readers need the file and its WAL.
-    let writer = pool(1).connect_with(options.clone()).await?;
-    let readers = pool(bounds.connections.max(2) - 1).connect_with(options.read_only(true)).await?;
+    let writer = Pool::open(options.clone(), bounds, 1, acquire_timeout).await?;
+    let readers = Pool::open(options.read_only(true), bounds, bounds.connections.max(2) - 1, acquire_timeout).await?;
     Ok(Pools { writer, readers })
 }
 
 impl Pools {
-    pub(super) async fn acquire(&self, kind: StatementKind) -> sqlx::Result<PoolConnection<Sqlite>> {
+    pub(super) async fn acquire(&self, kind: StatementKind, until: Instant) -> Result<Lease, SqlError> {
         match kind {
-            StatementKind::Read => self.readers.acquire().await,
-            StatementKind::Write => self.writer.acquire().await,
-        }
-    }
-
-    pub(super) async fn begin(&self, options: TransactionOptions) -> sqlx::Result<sqlx::Transaction<'static, Sqlite>> {
-        if options.writes {
-            // IMMEDIATE: a transaction that starts as a reader could not become a writer behind another's back.
-            self.writer.begin_with("BEGIN IMMEDIATE").await
-        } else {
-            self.readers.begin().await
+            StatementKind::Read => self.readers.acquire(until).await,
+            StatementKind::Write => self.writer.acquire(until).await,
         }
     }
 
@@ -78,30 +65,29 @@ impl Pools {
 }
 
 /// Runs one statement and packs its rows.
-pub(super) async fn query(
+async fn fetch(
     connection: &mut SqliteConnection,
     statement: &str,
-    params: &[Value],
+    arguments: SqliteArguments,
     limit: usize,
-) -> Result<PackedRows, SqlError> {
-    let arguments = bind(params)?;
+) -> Result<PackedRows, Stop> {
     let mut stream = sqlx::query_with(AssertSqlSafe(statement), arguments).fetch(connection);
     let mut rows = PackedRows::default();
     while let Some(row) = stream.try_next().await? {
-        pack(&row, &mut rows)?;
-        rows.end_row(row.len(), limit)?;
+        pack(&row, &mut rows).map_err(Stop::GivenUp)?;
+        rows.end_row(row.len(), limit).map_err(Stop::GivenUp)?;
     }
     Ok(rows)
 }
 
 /// Runs one statement and counts the rows it changed.
-pub(super) async fn execute(
-    connection: &mut SqliteConnection,
-    statement: &str,
-    params: &[Value],
-) -> Result<u64, SqlError> {
-    let arguments = bind(params)?;
+async fn execute(connection: &mut SqliteConnection, statement: &str, arguments: SqliteArguments) -> Result<u64, Stop> {
     Ok(sqlx::query_with(AssertSqlSafe(statement), arguments).execute(connection).await?.rows_affected())
+}
+
+/// Runs all statements of a script.
+async fn run(connection: &mut SqliteConnection, script: &str) -> Result<(), Stop> {
+    Ok(sqlx::raw_sql(AssertSqlSafe(script)).execute(connection).await.map(drop)?)
 }
 
 fn bind(params: &[Value]) -> Result<SqliteArguments, SqlError> {
@@ -139,39 +125,4 @@ fn pack(row: &SqliteRow, rows: &mut PackedRows) -> Result<(), SqlError> {
         }
     }
     Ok(())
-}
-
-/// Installs the authorizer, after the options above have run as PRAGMAs.
-#[expect(unsafe_code, reason = "sqlx offers no authorizer; SQLite has no other way to forbid ATTACH")]
-async fn confine(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let mut handle = connection.lock_handle().await?;
-    // SAFETY: the handle is open and locked; `authorize` is a plain function that keeps no state and outlives it.
-    let code =
-        unsafe { ffi::sqlite3_set_authorizer(handle.as_raw_handle().as_ptr(), Some(authorize), std::ptr::null_mut()) };
-    if code == ffi::SQLITE_OK {
-        Ok(())
-    } else {
-        Err(sqlx::Error::Protocol(format!("sqlite3_set_authorizer answered {code}")))
-    }
-}
-
-/// Denies what reaches another file or changes the connection.
-#[expect(unsafe_code, reason = "called by SQLite")]
-unsafe extern "C" fn authorize(
-    _data: *mut c_void,
-    action: c_int,
-    _first: *const c_char,
-    second: *const c_char,
-    _database: *const c_char,
-    _trigger: *const c_char,
-) -> c_int {
-    let denied = match action {
-        ffi::SQLITE_ATTACH | ffi::SQLITE_DETACH | ffi::SQLITE_PRAGMA => true,
-        ffi::SQLITE_FUNCTION if !second.is_null() => {
-            // SAFETY: for this action SQLite passes the function's name as a NUL-terminated text.
-            unsafe { CStr::from_ptr(second) }.to_bytes().eq_ignore_ascii_case(b"load_extension")
-        }
-        _ => false,
-    };
-    if denied { ffi::SQLITE_DENY } else { ffi::SQLITE_OK }
 }

@@ -1,8 +1,13 @@
-//! Reads just enough of a statement to keep a guest inside its transaction and its database.
+//! Reads just enough of a statement to keep a guest inside its transaction, its database and its own tables.
 //!
 //! Only plain data statements pass, one at a time: no transaction control, which would break the host's own,
-//! no ATTACH, PRAGMA, SET, COPY, LISTEN or DO. What the words inside mean is the database's business: roles
-//! (PostgreSQL) and an authorizer (SQLite) are the second wall.
+//! no ATTACH, PRAGMA, SET, COPY, LISTEN or DO. A guest names neither the host's tables nor what a database keeps for
+//! itself: catalogues, settings, locks, files and other sessions are reached through names that begin alike. So nothing
+//! that a guest does to a session is left on it. Roles (PostgreSQL) and an authorizer (SQLite) are the second wall.
+
+mod lexer;
+
+use self::lexer::{Lexer, Token};
 
 /// What a statement does, as far as its first word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,214 +18,194 @@ pub enum Kind {
     Write,
 }
 
-/// Admits a single data statement.
+/// Beginnings of names that are not for guests: PostgreSQL's catalogue and most of its functions that reach beyond rows
+/// (advisory locks, files, other sessions, sleep), large objects, addresses, other databases; SQLite's catalogue and
+/// PRAGMAs as tables; the host's own tables.
+const DENIED_PREFIXES: [&str; 9] =
+    ["_pg_", "dblink_", "inet_client", "inet_server", "lo_", "pg_", "pragma_", "provesi_", "sqlite_"];
+
+/// Further names: settings of a session and what it remembers, functions that run a text as a statement or read a
+/// table that is named in a parameter, and names in disguise (`U&"…" UESCAPE '!'`).
+const DENIED_NAMES: [&str; 15] = [
+    "current_setting",
+    "currval",
+    "dblink",
+    "dbstat",
+    "fts3_tokenizer",
+    "information_schema",
+    "lastval",
+    "load_extension",
+    "loread",
+    "lowrite",
+    "set_config",
+    "setseed",
+    "ts_rewrite",
+    "ts_stat",
+    "uescape",
+];
+
+/// A part of PostgreSQL's functions that print tables or statements as XML.
+const DENIED_PART: &str = "_to_xml";
+
+/// How statements of a migration begin.
+const MIGRATION_STATEMENTS: [&str; 14] = [
+    "alter", "analyze", "comment", "create", "delete", "drop", "insert", "reindex", "replace", "select", "truncate",
+    "update", "values", "with",
+];
+
+/// What a migration may create, alter or drop; the word before it can be one of [`MODIFIERS`].
+const MIGRATION_OBJECTS: [&str; 8] = ["domain", "index", "materialized", "sequence", "table", "type", "unique", "view"];
+
+const MODIFIERS: [&str; 2] = ["or", "replace"];
+
+/// Admits a single data statement of the host's.
 ///
 /// # Errors
 /// When it is anything else; the text says what.
 pub(super) fn classify(statement: &str) -> Result<Kind, String> {
-    let mut words = Lexer { rest: statement };
-    let first = words.next_word()?.ok_or("the statement is empty")?;
-    let kind = match first.to_ascii_lowercase().as_str() {
-        "select" | "values" => Kind::Read,
-        "insert" | "update" | "delete" | "replace" | "with" => Kind::Write,
-        other => return Err(format!("statements that start with {other:?} are not allowed")),
-    };
-    words.expect_single()?;
-    Ok(kind)
+    read_single(statement, |_| Ok(()))
 }
 
-/// Admits the statements of a migration: anything but what reaches out of the transaction or the database.
+/// Admits a single data statement of a guest's.
+///
+/// # Errors
+/// When it is anything else, or names what guests may not; the text says what.
+pub(super) fn classify_for_guest(statement: &str) -> Result<Kind, String> {
+    read_single(statement, check_name)
+}
+
+/// Admits the statements of a migration: anything but what reaches out of the transaction, the database or the
+/// service's own tables, or is there for one session only.
 ///
 /// # Errors
 /// When one of them does; the text says which.
 pub(super) fn check_migration(script: &str) -> Result<(), String> {
-    const DENIED: [&str; 17] = [
-        "abort",
-        "attach",
-        "begin",
-        "checkpoint",
-        "commit",
-        "copy",
-        "detach",
-        "end",
-        "listen",
-        "load",
-        "pragma",
-        "release",
-        "rollback",
-        "savepoint",
-        "start",
-        "vacuum",
-        "reset",
-    ];
-    let mut words = Lexer { rest: script };
-    while let Some(first) = words.next_word()? {
-        let first = first.to_ascii_lowercase();
-        if DENIED.contains(&first.as_str()) {
+    let mut tokens = Lexer::new(script)?;
+    while let Some(first) = tokens.keyword()? {
+        if !MIGRATION_STATEMENTS.contains(&first.as_str()) {
             return Err(format!("statements that start with {first:?} are not allowed in a migration"));
         }
-        words.skip_statement()?;
+        let mut verbs = Verbs::new(&first);
+        let mut is_object_due = ["alter", "create", "drop"].contains(&first.as_str());
+        while let Some(token) = tokens.token()?.filter(|token| *token != Token::Semicolon) {
+            check_name(token)?;
+            verbs.follow(token)?;
+            if is_object_due && let Token::Word(word) = token {
+                is_object_due = !is_object(&first, word)?;
+            }
+        }
     }
     Ok(())
 }
 
-/// Walks over a script by token: quoted texts and comments hide what is in them.
-struct Lexer<'a> {
-    rest: &'a str,
+/// Says whether a word names what is changed, and not how.
+fn is_object(first: &str, word: &str) -> Result<bool, String> {
+    let is_any = |listed: &[&str]| listed.iter().any(|listed| word.eq_ignore_ascii_case(listed));
+    if is_any(&MIGRATION_OBJECTS) {
+        Ok(true)
+    } else if is_any(&MODIFIERS) {
+        Ok(false)
+    } else {
+        Err(format!("{first} {} is not allowed in a migration", word.to_ascii_lowercase()))
+    }
 }
 
-impl<'a> Lexer<'a> {
-    /// Returns the next word of a statement, past blanks, comments and semicolons.
-    fn next_word(&mut self) -> Result<Option<&'a str>, String> {
-        while self.skip_blank()? || self.take(";") {}
-        let end = self.rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest.len());
-        if end == 0 && !self.rest.is_empty() {
-            return Err("the statement starts with no keyword".to_owned());
+fn read_single(statement: &str, check: fn(Token<'_>) -> Result<(), String>) -> Result<Kind, String> {
+    let mut tokens = Lexer::new(statement)?;
+    let first = tokens.keyword()?.ok_or("the statement is empty")?;
+    let kind = match first.as_str() {
+        "select" | "values" => Kind::Read,
+        "insert" | "update" | "delete" | "replace" | "with" => Kind::Write,
+        other => return Err(format!("statements that start with {other:?} are not allowed")),
+    };
+    let mut verbs = Verbs::new(&first);
+    let mut is_at_end = false;
+    while let Some(token) = tokens.token()? {
+        is_at_end |= token == Token::Semicolon;
+        if is_at_end && token != Token::Semicolon {
+            return Err("more than one statement".to_owned());
         }
-        let (word, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        Ok((!word.is_empty()).then_some(word))
+        check(token)?;
+        verbs.follow(token)?;
+    }
+    Ok(kind)
+}
+
+/// Refuses names that are not for guests. Quoted texts count: SQLite takes them for names where it needs one.
+fn check_name(token: Token<'_>) -> Result<(), String> {
+    let (Token::Word(name) | Token::Quoted(name)) = token else { return Ok(()) };
+    let begins_with = |prefix: &&str| {
+        name.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    // Nearly all denied names have an underscore, and few words of a statement have one.
+    let is_denied = DENIED_NAMES.iter().any(|denied| name.eq_ignore_ascii_case(denied))
+        || (name.contains('_')
+            && (DENIED_PREFIXES.iter().any(begins_with) || name.to_ascii_lowercase().contains(DENIED_PART)));
+    if is_denied { Err(format!("the name {name:?} is not for services")) } else { Ok(()) }
+}
+
+/// Follows what each parenthesis is about, to find the INTO of PostgreSQL's `SELECT … INTO`, which makes a table.
+struct Verbs(Vec<Verb>);
+
+#[derive(Clone, Copy)]
+enum Verb {
+    /// Not seen yet.
+    None,
+    /// WITH, whose statement is still to come; and whether the last token closed a parenthesis.
+    With { after_close: bool },
+    /// INSERT or REPLACE, whose INTO is still to come.
+    Insert,
+    /// Anything else, which has no INTO.
+    Other,
+}
+
+// === impl Verbs ===
+
+impl Verbs {
+    fn new(first: &str) -> Self {
+        Self(vec![Verb::from(first)])
     }
 
-    /// Reads on to the end and complains of a second statement.
-    fn expect_single(&mut self) -> Result<(), String> {
-        self.skip_statement()?;
-        while self.skip_blank()? || self.take(";") {}
-        if self.rest.is_empty() { Ok(()) } else { Err("more than one statement".to_owned()) }
-    }
-
-    /// Reads on past the next semicolon.
-    fn skip_statement(&mut self) -> Result<(), String> {
-        loop {
-            if self.skip_blank()? {
-                continue;
+    fn follow(&mut self, token: Token<'_>) -> Result<(), String> {
+        match token {
+            Token::Open => self.0.push(Verb::None),
+            Token::Close if self.0.len() > 1 => {
+                self.0.pop();
             }
-            let Some(next) = self.rest.chars().next() else { return Ok(()) };
-            match next {
-                ';' => {
-                    self.advance(1);
-                    return Ok(());
-                }
-                '\'' | '"' | '`' => self.skip_quoted(next)?,
-                '[' => self.advance(1),
-                '$' => self.skip_dollar()?,
-                other => self.advance(other.len_utf8()),
+            _ => {}
+        }
+        let Some(verb) = self.0.last_mut() else { return Ok(()) };
+        *verb = match (*verb, token) {
+            (Verb::Insert, Token::Word(word)) if word.eq_ignore_ascii_case("into") => Verb::Other,
+            (_, Token::Word(word)) if word.eq_ignore_ascii_case("into") => {
+                return Err("INTO is allowed after INSERT only".to_owned());
             }
-        }
-    }
-
-    /// Skips blanks or one comment; says whether there was one.
-    fn skip_blank(&mut self) -> Result<bool, String> {
-        let trimmed = self.rest.trim_start();
-        let mut skipped = trimmed.len() < self.rest.len();
-        self.rest = trimmed;
-        if self.rest.starts_with("--") {
-            self.advance(self.rest.find('\n').unwrap_or(self.rest.len()));
-            skipped = true;
-        } else if self.rest.starts_with("/*") {
-            // PostgreSQL nests comments and SQLite does not; refusing nested ones keeps both readings the same.
-            let end = self.rest.find("*/").ok_or("a comment has no end")?;
-            if self.rest[2..end].contains("/*") {
-                return Err("comments inside comments are not allowed".to_owned());
-            }
-            self.advance(end + 2);
-            skipped = true;
-        }
-        Ok(skipped)
-    }
-
-    /// Skips a quoted text; a doubled quote inside reads as two texts, which ends at the same place.
-    fn skip_quoted(&mut self, quote: char) -> Result<(), String> {
-        let end = self.rest[1..].find(quote).ok_or("a quoted text has no end")?;
-        // `E'\''` ends elsewhere in PostgreSQL than in SQLite.
-        if self.rest[1..=end].contains('\\') {
-            return Err("backslashes in quoted texts are not allowed, use a parameter".to_owned());
-        }
-        self.advance(end + 2);
+            (Verb::None, Token::Word(word)) => Verb::from(word),
+            (Verb::With { after_close }, Token::Word(word)) => match Verb::from(word) {
+                Verb::Insert if !after_close => Verb::With { after_close: false },
+                Verb::Other if !is_statement(word) => Verb::With { after_close: false },
+                verb => verb,
+            },
+            (Verb::With { .. }, token) => Verb::With { after_close: token == Token::Close },
+            (verb, _) => verb,
+        };
         Ok(())
     }
+}
 
-    /// Skips a parameter (`$1`), or refuses PostgreSQL's dollar quotes, which SQLite reads otherwise.
-    fn skip_dollar(&mut self) -> Result<(), String> {
-        self.advance(1);
-        let digits = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest.len());
-        if digits == 0 {
-            return Err("dollar quotes are not allowed".to_owned());
+impl From<&str> for Verb {
+    fn from(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "with" => Self::With { after_close: false },
+            "insert" | "replace" => Self::Insert,
+            _ => Self::Other,
         }
-        self.advance(digits);
-        Ok(())
     }
+}
 
-    fn take(&mut self, token: &str) -> bool {
-        let found = self.rest.starts_with(token);
-        if found {
-            self.advance(token.len());
-        }
-        found
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        self.rest = &self.rest[bytes..];
-    }
+fn is_statement(word: &str) -> bool {
+    ["select", "values", "update", "delete"].iter().any(|statement| word.eq_ignore_ascii_case(statement))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_data_statements_pass() {
-        for (statement, kind) in [
-            ("SELECT 1", Kind::Read),
-            ("  -- why\n select ';' /* ; */ ;", Kind::Read),
-            ("INSERT INTO t (a) VALUES ($1) RETURNING id", Kind::Write),
-            ("WITH x AS (SELECT 1) SELECT * FROM x", Kind::Write),
-            ("UPDATE t SET a = 'it''s; fine' WHERE \"odd;name\" = $12", Kind::Write),
-        ] {
-            assert_eq!(classify(statement), Ok(kind), "{statement}");
-        }
-    }
-
-    #[test]
-    fn whatever_reaches_out_is_refused() {
-        for statement in [
-            "",
-            ";",
-            "  -- only a comment",
-            "BEGIN",
-            "commit",
-            "ROLLBACK",
-            "SAVEPOINT a",
-            "ATTACH 'x' AS y",
-            "PRAGMA user_version",
-            "SET ROLE postgres",
-            "RESET ROLE",
-            "COPY t FROM PROGRAM 'id'",
-            "LISTEN c",
-            "DO 'x'",
-            "CREATE TABLE t (a int)",
-            "DROP TABLE t",
-            "VACUUM INTO 'x'",
-            "EXPLAIN SELECT 1",
-            "SELECT 1; COMMIT",
-            "SELECT 1;;; SELECT 2",
-            "SELECT '",
-            "SELECT /* /* */ 1",
-            "SELECT /*",
-            "SELECT E'\\'; COMMIT --'",
-            "SELECT $$;$$",
-            "SELECT $a$;$a$",
-            "(SELECT 1)",
-        ] {
-            assert!(classify(statement).is_err(), "{statement:?} passed");
-        }
-    }
-
-    #[test]
-    fn a_migration_cannot_end_its_own_transaction() {
-        assert_eq!(check_migration("CREATE TABLE t (a TEXT);\n-- next\nCREATE INDEX i ON t (a);\n"), Ok(()));
-        for script in ["CREATE TABLE t (a TEXT); COMMIT;", "pragma journal_mode = off", "/* x */ end", "SELECT '"] {
-            assert!(check_migration(script).is_err(), "{script:?} passed");
-        }
-    }
-}
+mod tests;

@@ -222,8 +222,9 @@ fn from_code(error: Box<dyn DatabaseError>) -> SqlError {
     match code.as_str() {
         // serialization_failure, deadlock_detected
         "40001" | "40P01" => SqlError::Conflict,
-        // query_canceled, lock_not_available, idle_in_transaction_session_timeout
-        "57014" | "55P03" | "25P03" => SqlError::Timeout,
+        // query_canceled, lock_not_available, idle_in_transaction_session_timeout, transaction_timeout,
+        // idle_session_timeout
+        "57014" | "55P03" | "25P03" | "25P04" | "57P05" => SqlError::Timeout,
         // Connection exceptions, insufficient resources, operator intervention.
         state if state.len() == 5 && ["08", "53", "57"].contains(&&state[..2]) => {
             SqlError::Unavailable(sqlx::Error::Database(error))

@@ -290,5 +290,6 @@ fn bounds(limits: &Limits) -> Bounds {
         result_bytes: bytes(limits.sql_result),
         statement_bytes: bytes(limits.sql_statement),
         params_bytes: bytes(limits.sql_params),
+        statement_timeout: limits.deadline,
     }
 }

@@ -4,6 +4,7 @@
 //! so that two hosts on one database never decide on each other's past.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::audit::Entry;
 use crate::config::Limits;
@@ -17,8 +18,13 @@ pub(super) type Weights = super::status::Weights;
 pub(super) const CHANNEL: &str = "activations";
 
 /// The largest component is 64 MiB; the rest of a row is small.
-const BOUNDS: Bounds =
-    Bounds { connections: 5, result_bytes: 80 << 20, statement_bytes: 64 << 10, params_bytes: 80 << 20 };
+const BOUNDS: Bounds = Bounds {
+    connections: 5,
+    result_bytes: 80 << 20,
+    statement_bytes: 64 << 10,
+    params_bytes: 80 << 20,
+    statement_timeout: Duration::from_secs(30),
+};
 
 const WRITES: TransactionOptions = TransactionOptions { writes: true, serializable: false };
 

@@ -13,7 +13,7 @@ use super::limiter::Limiter;
 use crate::capabilities::log::{GuestOutput, LogCtx, LogView};
 use crate::capabilities::outbound::{Outbound, OutboundCtx};
 use crate::capabilities::passwords::{Hasher, PasswordsCtx, PasswordsView};
-use crate::capabilities::sql::{SqlCtx, SqlView};
+use crate::capabilities::sql::{SqlAllowance, SqlCtx, SqlView};
 use crate::capabilities::tokens::{TokensCtx, TokensView};
 use crate::capabilities::wasi;
 use crate::config::Limits;
@@ -75,12 +75,17 @@ impl HostState {
             let (service, id) = (resources.service.clone(), invocation.request_id.clone());
             LogCtx::new(service, id, limits.log_lines, bytes(limits.log_message))
         };
+        let allowance = SqlAllowance {
+            until: invocation.deadline,
+            statements: limits.sql_statements,
+            transactions: limits.sql_transactions,
+        };
         Self {
             limiter: Limiter::new(bytes(limits.memory)),
             table: wasi::table(),
             wasi: wasi::empty(&GuestOutput::new(log())),
             config: Arc::clone(&resources.config),
-            sql: SqlCtx::new(resources.database.clone()),
+            sql: SqlCtx::new(resources.database.clone(), allowance),
             tokens: TokensCtx::new(resources.identity.clone()),
             passwords: PasswordsCtx::new(resources.hasher.clone()),
             outbound: OutboundCtx::new(resources.outbound.clone(), invocation.deadline),

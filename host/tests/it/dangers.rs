@@ -118,7 +118,13 @@ mod dangers_to_the_database_leave_nothing_open_on {
 /// Opens the dangers' database on a server, beside the host.
 async fn open(url: &str) -> Database {
     let storage = Storage::postgres(url, Duration::from_secs(10)).await.expect("the server runs");
-    let bounds = Bounds { connections: 1, result_bytes: 1 << 10, statement_bytes: 1 << 10, params_bytes: 1 << 10 };
+    let bounds = Bounds {
+        connections: 1,
+        result_bytes: 1 << 10,
+        statement_bytes: 1 << 10,
+        params_bytes: 1 << 10,
+        statement_timeout: Duration::from_secs(5),
+    };
     storage.open("dangers", bounds).await.expect("the database is there")
 }
 

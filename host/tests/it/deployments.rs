@@ -83,7 +83,13 @@ impl Ground {
             None => Storage::sqlite(self.folder.path().join("db"), wait).expect("the folder is there"),
             Some(postgres) => Storage::postgres(&postgres.url(), wait).await.expect("the server runs"),
         };
-        let bounds = Bounds { connections: 2, result_bytes: 16 << 20, statement_bytes: 1 << 10, params_bytes: 1 << 10 };
+        let bounds = Bounds {
+            connections: 2,
+            result_bytes: 16 << 20,
+            statement_bytes: 1 << 10,
+            params_bytes: 1 << 10,
+            statement_timeout: wait,
+        };
         storage.open(owner, bounds).await.expect("the database is there")
     }
 

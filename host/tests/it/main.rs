@@ -1,10 +1,12 @@
 //! Tests of the whole host, with real components, real HTTP and real databases; one binary, linked once.
 
+mod aborts;
 mod api;
 mod architecture;
 mod connections;
 mod contracts;
 mod crash;
+mod crossing;
 mod dangers;
 mod deployments;
 mod faults;

@@ -45,7 +45,13 @@ async fn database(url: &str, data: &Path) -> Database {
         "sqlite:" => Storage::sqlite(data.join("db"), wait).expect("the folder is there"),
         url => Storage::postgres(url, wait).await.expect("the server runs"),
     };
-    let bounds = Bounds { connections: 2, result_bytes: 1 << 20, statement_bytes: 1 << 10, params_bytes: 1 << 10 };
+    let bounds = Bounds {
+        connections: 2,
+        result_bytes: 1 << 20,
+        statement_bytes: 1 << 10,
+        params_bytes: 1 << 10,
+        statement_timeout: wait,
+    };
     storage.open("orders", bounds).await.expect("the database is there")
 }
 

@@ -8,7 +8,13 @@ use crate::db::{Bounds, Storage};
 
 async fn identity(folder: &std::path::Path) -> Identity {
     let storage = Storage::sqlite(folder.join("db"), std::time::Duration::from_secs(2)).expect("a folder");
-    let bounds = Bounds { connections: 2, result_bytes: 1 << 20, statement_bytes: 4096, params_bytes: 4096 };
+    let bounds = Bounds {
+        connections: 2,
+        result_bytes: 1 << 20,
+        statement_bytes: 4096,
+        params_bytes: 4096,
+        statement_timeout: std::time::Duration::from_secs(10),
+    };
     let revocations = Revocations::load(storage.open("host", bounds).await.expect("opens")).await.expect("loads");
     Identity::new("provesi", Keys::load_or_create(&folder.join("keys")).expect("keys"), Arc::new(revocations))
 }

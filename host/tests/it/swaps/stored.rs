@@ -14,8 +14,13 @@ use crate::support::{Process, send};
 const WAIT: Duration = Duration::from_secs(10);
 
 /// The largest component is 64 MiB.
-const BOUNDS: Bounds =
-    Bounds { connections: 2, result_bytes: 80 << 20, statement_bytes: 1 << 10, params_bytes: 1 << 10 };
+const BOUNDS: Bounds = Bounds {
+    connections: 2,
+    result_bytes: 80 << 20,
+    statement_bytes: 1 << 10,
+    params_bytes: 1 << 10,
+    statement_timeout: WAIT,
+};
 
 /// The registry's database and that of products.
 struct Stored {
