@@ -50,6 +50,7 @@ pub struct App {
     registry: Arc<Registry>,
     identity: Arc<Identity>,
     tasks: Arc<Tasks>,
+    runtime: Arc<Runtime>,
     canary: CanaryConfig,
     watch: Option<watch::Watch>,
 }
@@ -83,7 +84,8 @@ impl App {
         let feed = Arc::new(Feed::new());
         let (file, told) = (config.file.clone(), Arc::clone(&feed));
         let tables: ServiceTables = Box::new(move || Ok(Config::load(&file)?.services));
-        let registry = Registry::open(runtime, storage, Arc::clone(&identity), hasher, tables, told).await?;
+        let engine = Arc::clone(&runtime);
+        let registry = Registry::open(engine, storage, Arc::clone(&identity), hasher, tables, told).await?;
         let registry = Arc::new(registry);
         registry.restore(&config.services).await?;
         let dispatch =
@@ -102,7 +104,7 @@ impl App {
         let render = Arc::new(move || metrics::render(&counted));
         let admin = Arc::new(Admin::new(Arc::clone(&registry), feed, token, &config.admin, render));
         let canary = config.canary.clone();
-        Ok(Self { public, operators, gateway, admin, registry, identity, tasks, canary, watch })
+        Ok(Self { public, operators, gateway, admin, registry, identity, tasks, runtime, canary, watch })
     }
 
     /// Returns the address of the public listener.
@@ -130,6 +132,8 @@ impl App {
         background.spawn(async move { registry.follow(until).await });
         let (registry, canary, until) = (Arc::clone(&self.registry), self.canary, stop.clone());
         background.spawn(async move { registry.watch_canaries(canary, until).await });
+        let (runtime, until) = (self.runtime, stop.clone());
+        background.spawn(async move { runtime.sweep_idle(until).await });
         background.spawn(Arc::clone(&self.tasks).follow(background.clone(), stop.clone()));
         if let Some(watch) = self.watch {
             background.spawn(watch.follow(Arc::clone(&self.registry), stop.clone()));

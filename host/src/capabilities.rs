@@ -11,3 +11,17 @@ pub mod passwords;
 pub mod sql;
 pub mod tokens;
 pub mod wasi;
+
+/// A capability was called while it does not answer: a component is only being asked what it is.
+///
+/// It ends the guest. Its name is the capability's.
+#[derive(Debug, thiserror::Error)]
+#[error("the capability {0:?} does not answer now")]
+pub struct Denied(&'static str);
+
+impl Denied {
+    /// Returns the name of the capability.
+    pub fn capability(&self) -> &'static str {
+        self.0
+    }
+}

@@ -20,7 +20,7 @@ use serde::Deserialize;
 pub use self::admin::{AdminConfig, CanaryConfig};
 pub use self::breaker::{BreakerConfig, OPEN_AT_MOST};
 pub use self::gateway::{AccessMode, GatewayConfig, Sticky};
-pub use self::limits::Limits;
+pub use self::limits::{Limits, MAX_TABLES};
 use crate::names::{Destination, ServiceName};
 
 /// Everything that can be configured.
@@ -239,14 +239,7 @@ impl Config {
         self.canary.check()?;
         for (name, service) in &self.services {
             service.breaker.check(name)?;
-            let memory = service.limits.memory;
-            if memory > self.runtime.max_memory {
-                return Err(ConfigError::Contradiction {
-                    key: format!("services.{name}.limits.memory"),
-                    value: memory.to_string(),
-                    allowed: format!("at most runtime.max-memory = {}", self.runtime.max_memory),
-                });
-            }
+            service.limits.check(name, self.runtime.max_memory)?;
             let granted = service.grants.iter().any(|grant| grant == "http");
             if let Some(destination) = service.http.first().filter(|_| !granted) {
                 return Err(ConfigError::Contradiction {

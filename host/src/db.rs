@@ -252,11 +252,16 @@ impl Bounds {
         if params.iter().map(Value::size).sum::<usize>() > self.params_bytes {
             return Err(SqlError::TooLarge);
         }
-        let kind = match caller {
+        let reading = match caller {
             Caller::Host => statement::classify(statement),
             Caller::Guest { .. } => statement::classify_for_guest(statement),
         };
-        kind.map_err(SqlError::Invalid)
+        let reading = reading.map_err(SqlError::Invalid)?;
+        if reading.parameters != params.len() {
+            let (wanted, given) = (reading.parameters, params.len());
+            return Err(SqlError::Invalid(format!("the statement has {wanted} parameters and got {given}")));
+        }
+        Ok(reading.kind)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One invocation from start to end: breaker, permit, fresh instance, call, outcome.
+//! One invocation from start to end: breaker, permit, instance, call, outcome.
 //!
 //! A trap never leaves here as a trap: it is a [`CallError::Guest`], logged once, with the component's digest.
 //! Whatever is called by a request runs on the request's own snapshot and what is left of its deadline.
@@ -12,7 +12,7 @@ mod retry;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::Val;
 
@@ -26,7 +26,10 @@ use crate::fault::{CallError, GuestFault};
 use crate::feed::{Event, Feed, Kind};
 use crate::names::{RequestId, ServiceName};
 use crate::registry::{Live, Outcome, Revision, Snapshot, Task, Ticket};
-use crate::runtime::{Failure, Invocation, PeerCall, PeerCaller, PeerFuture};
+use crate::runtime::{CallBudget, Failure, Invocation, PeerCall, PeerCaller, PeerFuture};
+
+/// When to come again where the engine had no place, which is as rare as an error in its arithmetic.
+const NO_PLACE: Duration = Duration::from_secs(1);
 
 /// Runs invocations, each within its service's limits.
 pub struct Dispatch {
@@ -80,12 +83,10 @@ impl Dispatch {
         let deadline = started + revision.limits.deadline;
         let (view, request_id, linked, most) = (&view, &request_id, &revision.linked, revision.limits.response);
         let course = Course { revision: &revision, operation, request_id, started, deadline, depth: 0 };
+        let check = move |response| Answer::check(response, &request.operation, most);
         let call = move || {
             let invocation = self.invocation(view.clone(), request_id.clone(), deadline);
-            async move {
-                let response = linked.handle(invocation, request).await?;
-                Answer::check(response, most).map_err(Failure::Guest)
-            }
+            linked.handle(invocation, request, check)
         };
         let outcome =
             |answer: &Answer| if answer.status.is_server_error() { Outcome::Failed } else { Outcome::Answered };
@@ -120,8 +121,9 @@ impl Dispatch {
     }
 
     fn invocation(self: &Arc<Self>, view: View, request_id: RequestId, deadline: Instant) -> Invocation {
+        let calls = Arc::new(CallBudget::new(view.entry.limits.typed_calls));
         let peers = Arc::new(Scope { dispatch: Arc::clone(self), view });
-        Invocation { request_id, deadline, depth: 0, peers }
+        Invocation { request_id, deadline, depth: 0, calls, peers }
     }
 
     async fn permit(&self, revision: &Revision, deadline: Instant, depth: u8) -> Result<Permit, CallError> {
@@ -155,7 +157,7 @@ impl Dispatch {
         let revision = peers.view.revision(live);
         let exported_as = revision.linked.compiled().exported_as(&call.track).ok_or_else(missing)?;
         if call.depth > self.call_depth {
-            let failure = Failure::Guest(GuestFault::Depth(self.call_depth));
+            let failure = Failure::from(GuestFault::Depth(self.call_depth));
             return Err(self.failed(revision, &call.request_id, failure));
         }
         let operation = revision.operations.function(exported_as, &call.function).ok_or_else(missing)?;
@@ -165,8 +167,8 @@ impl Dispatch {
         let (request_id, depth) = (&call.request_id, call.depth);
         let course = Course { revision, operation, request_id, started, deadline, depth };
         let attempt = move || {
-            let request_id = request_id.clone();
-            let invocation = Invocation { request_id, deadline, depth, peers: Arc::clone(peers) as _ };
+            let (request_id, calls) = (request_id.clone(), Arc::clone(&call.calls));
+            let invocation = Invocation { request_id, deadline, depth, calls, peers: Arc::clone(peers) as _ };
             async move {
                 let called = revision.linked.call_typed(invocation, exported_as, &call.function, &call.params).await;
                 let absent = || Failure::Host(wasmtime::Error::msg("an export of the component has no place in it"));
@@ -180,10 +182,11 @@ impl Dispatch {
     fn failed(&self, revision: &Revision, request_id: &RequestId, failure: Failure) -> CallError {
         let (service, digest) = (revision.service.clone(), revision.digest());
         match failure {
-            Failure::Guest(fault) => {
+            Failure::Guest(fault, frames) => {
+                revision.stats.count_fault(&fault);
                 tracing::warn!(
                     service.name = %service, revision.number = %revision.number, revision.digest = %digest,
-                    request.id = %request_id, %fault, "guest fault"
+                    request.id = %request_id, fault.kind = fault.kind(), %fault, guest.frames = %frames, "guest fault"
                 );
                 self.feed.publish(Event {
                     revision: Some(revision.number.0),
@@ -192,6 +195,10 @@ impl Dispatch {
                     ..Event::new(Kind::Fault, service.as_str())
                 });
                 CallError::Guest { service, digest, fault }
+            }
+            failure if failure.is_no_place() => {
+                tracing::error!(service.name = %service, request.id = %request_id, "the engine has no place left");
+                CallError::Overloaded { service, retry_after: NO_PLACE }
             }
             Failure::Host(error) => {
                 tracing::error!(
@@ -203,7 +210,7 @@ impl Dispatch {
     }
 }
 
-/// The rest is the guest's backtrace, which the log has.
+/// An event is one line.
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }

@@ -93,13 +93,11 @@ fn describe_route(route: &Route) -> wit::Route {
     }
 }
 
-/// Answers a request with the handler of its operation.
-///
-/// # Panics
-/// On an operation that was not described, which the gateway never sends.
+/// Answers a request with the handler of its operation; 501 for one that was not described.
 pub fn handle<S: Service>(request: wit::Request) -> wit::Response {
-    let route = S::ROUTES.iter().find(|route| route.operation == request.operation);
-    let route = route.unwrap_or_else(|| panic!("operation {:?} was not described", request.operation));
+    let Some(route) = S::ROUTES.iter().find(|route| route.operation == request.operation) else {
+        return wit::Response { status: 501, headers: Vec::new(), body: Vec::new() };
+    };
     let request = Request::new(request);
     (route.handler)(&request).unwrap_or_else(Error::into_response).into_wit()
 }
@@ -116,5 +114,36 @@ pub fn report_panics() {
 impl Response {
     fn into_wit(self) -> wit::Response {
         wit::Response { status: self.status, headers: self.headers, body: self.body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Greeter;
+
+    impl Service for Greeter {
+        const VERSION: &'static str = "0.1.0";
+        const SUMMARY: &'static str = "Greets.";
+        const ROUTES: &'static [Route] = &[Route::get("/hello/", "greet", |_| Ok(Response::ok("hello")))];
+    }
+
+    fn status(operation: &str) -> u16 {
+        let request = wit::Request {
+            operation: operation.to_owned(),
+            path_params: Vec::new(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            caller: None,
+            request_id: String::new(),
+        };
+        handle::<Greeter>(request).status
+    }
+
+    #[test]
+    fn an_operation_that_was_not_described_is_not_implemented() {
+        assert_eq!((status("greet"), status("part")), (200, 501));
     }
 }

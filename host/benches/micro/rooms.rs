@@ -12,12 +12,11 @@ use provesi::capabilities::passwords::Hasher;
 use provesi::config::Config;
 use provesi::db::{Bounds, Database, Storage, Value};
 use provesi::dispatch::{Dispatch, View};
-use provesi::fault::CallError;
 use provesi::feed::Feed;
 use provesi::identity::{Identity, Keys, Revocations};
 use provesi::names::RequestId;
 use provesi::registry::{Registry, Revision, ServiceTables};
-use provesi::runtime::{Invocation, PeerCall, PeerCaller, PeerFuture, Runtime};
+use provesi::runtime::{CallBudget, Invocation, NoPeers, Runtime};
 
 use super::tiny;
 
@@ -48,15 +47,6 @@ pub(crate) struct Rooms {
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) identity: Arc<Identity>,
     folder: tempfile::TempDir,
-}
-
-/// Reaches nobody.
-struct Nobody;
-
-impl PeerCaller for Nobody {
-    fn call(self: Arc<Self>, call: PeerCall) -> PeerFuture<'static> {
-        Box::pin(async move { Err(CallError::NoExporter { interface: call.interface.to_string() }) })
-    }
 }
 
 impl Rooms {
@@ -157,7 +147,8 @@ async fn open(folder: &Path, tables: &str) -> anyhow::Result<(Registry, Arc<Disp
 /// Makes an invocation that no peer answers.
 pub(crate) fn invocation(id: &RequestId) -> Invocation {
     let deadline = Instant::now() + DEADLINE;
-    Invocation { request_id: id.clone(), deadline, depth: 0, peers: Arc::new(Nobody) }
+    let calls = Arc::new(CallBudget::new(0));
+    Invocation { request_id: id.clone(), deadline, depth: 0, calls, peers: Arc::new(NoPeers) }
 }
 
 /// Makes a request as the gateway does.

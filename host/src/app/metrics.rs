@@ -27,6 +27,14 @@ pub(super) fn render(registry: &Registry) -> String {
             let _ = writeln!(text, "{name}{{service=\"{}\"}} {}", service.name, count(service));
         }
     }
+    let _ = writeln!(text, "# HELP provesi_guest_faults_total Faults of guests in the live revisions, by kind.");
+    let _ = writeln!(text, "# TYPE provesi_guest_faults_total counter");
+    for service in &services {
+        for (kind, count) in &service.faults_by_kind {
+            let name = &service.name;
+            let _ = writeln!(text, "provesi_guest_faults_total{{service=\"{name}\",kind=\"{kind}\"}} {count}");
+        }
+    }
     let _ = writeln!(text, "# HELP provesi_registry_weight_percent Share of a revision in its service's traffic.");
     let _ = writeln!(text, "# TYPE provesi_registry_weight_percent gauge");
     for service in &services {

@@ -11,6 +11,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier 
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker};
 
+use super::Denied;
 use crate::bindings::provesi::platform::passwords as wit;
 
 /// Longest password that is hashed: argon2 reads all of it.
@@ -80,6 +81,10 @@ impl PasswordsCtx {
     pub fn new(hasher: Option<Arc<Hasher>>) -> Self {
         Self { hasher }
     }
+
+    fn hasher(&self) -> Result<Arc<Hasher>, Denied> {
+        self.hasher.clone().ok_or(Denied("passwords"))
+    }
 }
 
 // === impl PasswordsView ===
@@ -93,7 +98,7 @@ impl<'a> PasswordsView<'a> {
 
 impl wit::Host for PasswordsView<'_> {
     async fn hash(&mut self, password: String) -> wasmtime::Result<Result<String, wit::Error>> {
-        let Some(hasher) = self.ctx.hasher.clone() else { return Ok(Err(wit::Error::Busy)) };
+        let hasher = self.ctx.hasher()?;
         if password.len() > MAX_PASSWORD {
             return Ok(Err(wit::Error::InvalidHash));
         }
@@ -108,7 +113,7 @@ impl wit::Host for PasswordsView<'_> {
     }
 
     async fn verify(&mut self, password: String, hash: String) -> wasmtime::Result<Result<wit::Outcome, wit::Error>> {
-        let Some(hasher) = self.ctx.hasher.clone() else { return Ok(Err(wit::Error::Busy)) };
+        let hasher = self.ctx.hasher()?;
         if password.len() > MAX_PASSWORD {
             return Ok(Ok(wit::Outcome::Mismatch));
         }
@@ -133,8 +138,12 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_hashed_without_the_grant() {
         let mut ctx = PasswordsCtx::default();
-        let answer = PasswordsView::new(&mut ctx).hash("secreto".to_owned()).await.expect("no trap");
-        assert!(matches!(answer, Err(wit::Error::Busy)));
+        let mut view = PasswordsView::new(&mut ctx);
+        let hashed = view.hash("secreto".to_owned()).await.map(drop);
+        for ended in [hashed, view.verify("secreto".to_owned(), "$argon2id$".to_owned()).await.map(drop)] {
+            let error = ended.expect_err("nobody answers");
+            assert_eq!(error.downcast_ref::<Denied>().map(Denied::capability), Some("passwords"), "{error:#}");
+        }
     }
 
     #[tokio::test]

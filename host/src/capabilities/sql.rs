@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
+use super::Denied;
 use crate::bindings::provesi::platform::sql as wit;
 use crate::db::{self, Caller, Database, SqlError, Transaction, TransactionOptions};
 
@@ -85,10 +86,9 @@ impl<'a> SqlView<'a> {
     }
 
     /// Counts a statement outside of any transaction and says where it runs.
-    fn database(&mut self) -> Result<Arc<Database>, wit::Error> {
-        let database = self.ctx.database.clone().ok_or(wit::Error::Unavailable)?;
-        self.ctx.count()?;
-        Ok(database)
+    fn database(&mut self) -> wasmtime::Result<Result<Arc<Database>, wit::Error>> {
+        let database = self.ctx.database.clone().ok_or(Denied("sql"))?;
+        Ok(self.ctx.count().map(|()| database))
     }
 
     /// Counts a statement of a transaction and says where it runs.
@@ -114,7 +114,7 @@ impl wit::Host for SqlView<'_> {
         statement: String,
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<wit::Rows, wit::Error>> {
-        let database = match self.database() {
+        let database = match self.database()? {
             Ok(database) => database,
             Err(error) => return Ok(Err(error)),
         };
@@ -126,7 +126,7 @@ impl wit::Host for SqlView<'_> {
         statement: String,
         params: Vec<wit::Value>,
     ) -> wasmtime::Result<Result<u64, wit::Error>> {
-        let database = match self.database() {
+        let database = match self.database()? {
             Ok(database) => database,
             Err(error) => return Ok(Err(error)),
         };
@@ -137,7 +137,7 @@ impl wit::Host for SqlView<'_> {
         &mut self,
         options: wit::TransactionOptions,
     ) -> wasmtime::Result<Result<Resource<GuestTransaction>, wit::Error>> {
-        let database = match self.database() {
+        let database = match self.database()? {
             Ok(database) => database,
             Err(error) => return Ok(Err(error)),
         };

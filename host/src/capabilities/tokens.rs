@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
 
+use super::Denied;
 use crate::bindings::provesi::platform::tokens as wit;
 use crate::identity::{Claims, Identity};
 
@@ -44,6 +45,10 @@ impl TokensCtx {
     pub fn new(identity: Option<Arc<Identity>>) -> Self {
         Self { identity }
     }
+
+    fn identity(&self) -> Result<&Identity, Denied> {
+        self.identity.as_deref().ok_or(Denied("tokens"))
+    }
 }
 
 // === impl TokensView ===
@@ -57,7 +62,7 @@ impl<'a> TokensView<'a> {
 
 impl wit::Host for TokensView<'_> {
     async fn issue(&mut self, claims: wit::Claims) -> wasmtime::Result<Result<wit::Token, wit::Error>> {
-        let Some(identity) = &self.ctx.identity else { return Ok(Err(wit::Error::Unavailable)) };
+        let identity = self.ctx.identity()?;
         let claims = Claims {
             user_id: claims.user_id,
             username: claims.username,
@@ -69,12 +74,12 @@ impl wit::Host for TokensView<'_> {
     }
 
     async fn revoke(&mut self, token_id: String) -> wasmtime::Result<Result<(), wit::Error>> {
-        let Some(identity) = &self.ctx.identity else { return Ok(Err(wit::Error::Unavailable)) };
+        let identity = self.ctx.identity()?;
         Ok(stored(identity.revocations().revoke_token(&token_id).await))
     }
 
     async fn revoke_user(&mut self, user_id: i64) -> wasmtime::Result<Result<(), wit::Error>> {
-        let Some(identity) = &self.ctx.identity else { return Ok(Err(wit::Error::Unavailable)) };
+        let identity = self.ctx.identity()?;
         Ok(stored(identity.revocations().revoke_user(user_id).await))
     }
 }
@@ -84,4 +89,22 @@ fn stored(outcome: Result<(), crate::db::SqlError>) -> Result<(), wit::Error> {
         tracing::error!(%error, "cannot store a revocation");
         wit::Error::Unavailable
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wit::Host as _;
+
+    #[tokio::test]
+    async fn without_the_grant_a_call_ends_the_guest() {
+        let mut ctx = TokensCtx::default();
+        let mut view = TokensView::new(&mut ctx);
+        let claims = wit::Claims { user_id: 1, username: "ana".to_owned(), role: "ADMIN".to_owned(), ttl_seconds: 60 };
+        let issued = view.issue(claims).await.map(drop);
+        for ended in [issued, view.revoke("id".to_owned()).await.map(drop), view.revoke_user(1).await.map(drop)] {
+            let error = ended.expect_err("nobody answers");
+            assert_eq!(error.downcast_ref::<Denied>().map(Denied::capability), Some("tokens"), "{error:#}");
+        }
+    }
 }

@@ -18,6 +18,15 @@ pub enum Kind {
     Write,
 }
 
+/// What the host has to know of a statement before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// What it does.
+    pub(super) kind: Kind,
+    /// The highest of its parameters.
+    pub(super) parameters: usize,
+}
+
 /// Beginnings of names that are not for guests: PostgreSQL's catalogue and most of its functions that reach beyond rows
 /// (advisory locks, files, other sessions, sleep), large objects, addresses, other databases; SQLite's catalogue and
 /// PRAGMAs as tables; the host's own tables.
@@ -62,7 +71,7 @@ const MODIFIERS: [&str; 2] = ["or", "replace"];
 ///
 /// # Errors
 /// When it is anything else; the text says what.
-pub(super) fn classify(statement: &str) -> Result<Kind, String> {
+pub(super) fn classify(statement: &str) -> Result<Reading, String> {
     read_single(statement, |_| Ok(()))
 }
 
@@ -70,7 +79,7 @@ pub(super) fn classify(statement: &str) -> Result<Kind, String> {
 ///
 /// # Errors
 /// When it is anything else, or names what guests may not; the text says what.
-pub(super) fn classify_for_guest(statement: &str) -> Result<Kind, String> {
+pub(super) fn classify_for_guest(statement: &str) -> Result<Reading, String> {
     read_single(statement, check_name)
 }
 
@@ -110,7 +119,7 @@ fn is_object(first: &str, word: &str) -> Result<bool, String> {
     }
 }
 
-fn read_single(statement: &str, check: fn(Token<'_>) -> Result<(), String>) -> Result<Kind, String> {
+fn read_single(statement: &str, check: fn(Token<'_>) -> Result<(), String>) -> Result<Reading, String> {
     let mut tokens = Lexer::new(statement)?;
     let first = tokens.keyword()?.ok_or("the statement is empty")?;
     let kind = match first.as_str() {
@@ -119,16 +128,20 @@ fn read_single(statement: &str, check: fn(Token<'_>) -> Result<(), String>) -> R
         other => return Err(format!("statements that start with {other:?} are not allowed")),
     };
     let mut verbs = Verbs::new(&first);
+    let mut parameters = 0;
     let mut is_at_end = false;
     while let Some(token) = tokens.token()? {
         is_at_end |= token == Token::Semicolon;
         if is_at_end && token != Token::Semicolon {
             return Err("more than one statement".to_owned());
         }
+        if let Token::Parameter(number) = token {
+            parameters = parameters.max(number);
+        }
         check(token)?;
         verbs.follow(token)?;
     }
-    Ok(kind)
+    Ok(Reading { kind, parameters })
 }
 
 /// Refuses names that are not for guests. Quoted texts count: SQLite takes them for names where it needs one.

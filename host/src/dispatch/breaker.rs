@@ -148,10 +148,10 @@ fn kept_away(course: &Course<'_>, retry_after: Duration) -> CallError {
 fn counts(failure: &Failure, given: Duration, whole: Duration) -> bool {
     match failure {
         // The breaker of the peer counts it; and the host is nobody's operation.
-        Failure::Guest(GuestFault::PeerFailed(_)) | Failure::Host(_) => false,
+        Failure::Guest(GuestFault::PeerFailed(_), _) | Failure::Host(_) => false,
         // A caller that has little time left, or a full queue, must not shut a service to everybody else.
-        Failure::Guest(GuestFault::Deadline) => given >= whole / 2,
-        Failure::Guest(_) => true,
+        Failure::Guest(GuestFault::Deadline, _) => given >= whole / 2,
+        Failure::Guest(..) => true,
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn an_operation_is_blamed_for_what_it_did_itself_and_with_enough_time() {
         let whole = Duration::from_secs(4);
-        let blamed = |fault, given_ms| counts(&Failure::Guest(fault), Duration::from_millis(given_ms), whole);
+        let blamed = |fault, given_ms| counts(&Failure::from(fault), Duration::from_millis(given_ms), whole);
         assert!(blamed(GuestFault::Trap(String::new()), 1));
         assert!(blamed(GuestFault::Memory, 1));
         assert!(blamed(GuestFault::InvalidResponse(String::new()), 1));

@@ -36,12 +36,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Checks a guest's response.
+    /// Checks a guest's response to an operation that it describes.
     ///
     /// # Errors
-    /// When it cannot be sent.
-    pub(super) fn check(response: Response, max_body: ByteSize) -> Result<Self, GuestFault> {
+    /// When it cannot be sent, or says that the guest does not know the operation.
+    pub(super) fn check(response: Response, operation: &str, max_body: ByteSize) -> Result<Self, GuestFault> {
         let invalid = |what: String| GuestFault::InvalidResponse(what);
+        if response.status == StatusCode::NOT_IMPLEMENTED.as_u16() {
+            return Err(GuestFault::UndeclaredOperation(operation.to_owned()));
+        }
         let status = StatusCode::from_u16(response.status)
             .ok()
             .filter(|status| (200..600).contains(&status.as_u16()))
@@ -69,7 +72,7 @@ impl Answer {
 /// Checks a guest's response, for the room `fuzzing`.
 #[cfg(any(fuzzing, test))]
 pub(crate) fn check(response: Response, max_body: ByteSize) -> Result<Answer, GuestFault> {
-    Answer::check(response, max_body)
+    Answer::check(response, "operation", max_body)
 }
 
 #[cfg(test)]
@@ -78,7 +81,7 @@ mod tests {
 
     fn check(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, GuestFault> {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Answer::check(Response { status, headers, body: body.to_vec() }, ByteSize::b(10))
+        Answer::check(Response { status, headers, body: body.to_vec() }, "list", ByteSize::b(10))
     }
 
     #[test]
@@ -91,5 +94,12 @@ mod tests {
             assert!(check(200, &[header], b"").is_err(), "{header:?}");
         }
         assert!(check(200, &[], &[0; 11]).is_err());
+    }
+
+    #[test]
+    fn an_operation_that_its_own_service_does_not_know_is_a_fault_with_a_name() {
+        let fault = check(501, &[], b"").expect_err("it is described");
+        assert!(matches!(&fault, GuestFault::UndeclaredOperation(name) if name == "list"), "{fault}");
+        assert!(check(500, &[], b"").is_ok() && check(503, &[], b"").is_ok());
     }
 }

@@ -45,7 +45,7 @@ impl Budget {
 /// Says whether a second call may end otherwise: not one that took all of its time, and not one that answered or
 /// whose peer failed, which has had its own second call.
 pub(super) fn may_help(failure: &Failure) -> bool {
-    matches!(failure, Failure::Guest(GuestFault::Trap(_) | GuestFault::Memory))
+    matches!(failure, Failure::Guest(GuestFault::Trap(_) | GuestFault::Memory, _))
 }
 
 /// Draws the pause before a retry; none when what is left of the deadline would not do for it and a call as long as
@@ -86,12 +86,12 @@ mod tests {
 
     #[test]
     fn only_a_trap_and_too_little_memory_may_end_otherwise() {
-        assert!(may_help(&Failure::Guest(GuestFault::Trap("unreachable".to_owned()))));
-        assert!(may_help(&Failure::Guest(GuestFault::Memory)));
+        assert!(may_help(&Failure::from(GuestFault::Trap("unreachable".to_owned()))));
+        assert!(may_help(&Failure::from(GuestFault::Memory)));
         for failure in [
-            Failure::Guest(GuestFault::Deadline),
-            Failure::Guest(GuestFault::PeerFailed("stock".to_owned())),
-            Failure::Guest(GuestFault::InvalidResponse("status 0".to_owned())),
+            Failure::from(GuestFault::Deadline),
+            Failure::from(GuestFault::PeerFailed("stock".to_owned())),
+            Failure::from(GuestFault::InvalidResponse("status 0".to_owned())),
             Failure::Host(wasmtime::Error::msg("no")),
         ] {
             assert!(!may_help(&failure), "{failure}");

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use super::description::{DescriptionError, ServiceDescription};
@@ -21,21 +20,17 @@ use super::steps::{Step, Steps};
 use super::store::Stored;
 use crate::capabilities::outbound::Outbound;
 use crate::capabilities::passwords::Hasher;
-use crate::config::{BreakerConfig, Limits, ServiceConfig};
+use crate::config::{BreakerConfig, ConfigError, Limits, ServiceConfig};
 use crate::db::ledger::{self, MigrationError};
 use crate::db::{Bounds, Database, OpenError, Storage};
-use crate::fault::CallError;
 use crate::identity::Identity;
 use crate::names::{Destination, RequestId, RevisionNumber, ServiceName};
 use crate::runtime::{
-    CompileError, Failure, GrantSet, Invocation, LinkError, PeerCall, PeerCaller, Resources, Runtime,
+    CallBudget, CompileError, CpuShare, Failure, GrantSet, Invocation, LinkError, NoPeers, Resources, Runtime,
 };
 
 /// Time that a component has to describe itself.
 const DESCRIBE_DEADLINE: Duration = Duration::from_secs(2);
-
-/// Components that are asked what they are at once; the engine has instances for these besides those of requests.
-const DESCRIBE_AT_ONCE: usize = 4;
 
 /// Why one service cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +44,9 @@ pub enum ServiceError {
         #[source]
         source: std::io::Error,
     },
+    /// Its limits are not those that this host can keep.
+    #[error(transparent)]
+    Limits(ConfigError),
     /// The file is no component.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -92,8 +90,8 @@ pub(super) struct Workshop {
     identity: Arc<Identity>,
     hasher: Arc<Hasher>,
     databases: Mutex<HashMap<ServiceName, (Bounds, Arc<Database>)>>,
+    cpu: Mutex<HashMap<ServiceName, Arc<CpuShare>>>,
     links: Mutex<HashMap<ServiceName, u64>>,
-    describing: Semaphore,
 }
 
 /// A component that could run, without a number yet.
@@ -101,15 +99,6 @@ pub(super) struct Candidate {
     revision: Revision,
     config: BTreeMap<String, String>,
     http: Vec<Destination>,
-}
-
-/// Reaches nobody: what a component is described with.
-struct NoPeers;
-
-impl PeerCaller for NoPeers {
-    fn call(self: Arc<Self>, call: PeerCall) -> crate::runtime::PeerFuture<'static> {
-        Box::pin(async move { Err(CallError::NoExporter { interface: call.interface.to_string() }) })
-    }
 }
 
 impl From<&ServiceConfig> for Settings {
@@ -131,6 +120,7 @@ impl From<ServiceError> for Refusal {
             ServiceError::Link(LinkError::Denied { import, grant }) => Self::ImportDenied { import, grant },
             ServiceError::Database(error) => Self::Storage(chain(&error)),
             ServiceError::Migration(error) => Self::Migration(chain(&error)),
+            ServiceError::Limits(error) => Self::Configuration(chain(&error)),
             other => Self::InvalidComponent(chain(&other)),
         }
     }
@@ -140,9 +130,8 @@ impl From<ServiceError> for Refusal {
 
 impl Workshop {
     pub(super) fn new(runtime: Arc<Runtime>, storage: Storage, identity: Arc<Identity>, hasher: Arc<Hasher>) -> Self {
-        let (databases, links) = (Mutex::default(), Mutex::default());
-        let describing = Semaphore::new(DESCRIBE_AT_ONCE);
-        Self { runtime, storage, identity, hasher, databases, links, describing }
+        let (databases, cpu, links) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { runtime, storage, identity, hasher, databases, cpu, links }
     }
 
     pub(super) fn storage(&self) -> &Storage {
@@ -162,6 +151,7 @@ impl Workshop {
         settings: &Settings,
         steps: &mut Steps<'_>,
     ) -> Result<Candidate, ServiceError> {
+        settings.limits.check(service, self.runtime.max_memory()).map_err(ServiceError::Limits)?;
         steps.begin(Step::Compile);
         let compiled = self.runtime.compile_aside(&bytes).await?;
         steps.begin(Step::Link);
@@ -173,17 +163,18 @@ impl Workshop {
             hasher: None,
             outbound: None,
             config: Arc::new(WasiConfigVariables::new()),
+            // One of its own: what is only asked what it is takes nothing from what serves.
+            cpu: Arc::new(CpuShare::new(settings.limits.cpu)),
             limits: settings.limits.clone(),
         };
         let linked = self.runtime.link(compiled, &grants, resources)?;
         *self.links.lock().unwrap_or_else(PoisonError::into_inner).entry(service.clone()).or_default() += 1;
         steps.begin(Step::Describe);
-        // Each of those before it is over within its deadline.
-        let _turn = self.describing.acquire().await.expect("the semaphore is never closed");
         let invocation = Invocation {
             request_id: RequestId::generate(),
             deadline: Instant::now() + DESCRIBE_DEADLINE,
             depth: 0,
+            calls: Arc::new(CallBudget::new(settings.limits.typed_calls)),
             peers: Arc::new(NoPeers),
         };
         let described = linked.describe(invocation).await.map_err(ServiceError::Describe)?;
@@ -223,6 +214,7 @@ impl Workshop {
             hasher: grants.contains("passwords").then(|| Arc::clone(&self.hasher)),
             outbound: grants.contains("http").then(|| Arc::new(Outbound::new(http))),
             config: Arc::new(config.into_iter().collect()),
+            cpu: self.cpu_share(&revision.service, revision.limits.cpu),
             limits: revision.limits.clone(),
         };
         revision.linked = revision.linked.with_resources(resources);
@@ -241,6 +233,15 @@ impl Workshop {
         let opened = (bounds, Arc::clone(&database));
         self.databases.lock().unwrap_or_else(PoisonError::into_inner).insert(service.clone(), opened);
         Ok(database)
+    }
+
+    /// Returns the service's share of the processor, the same for all its revisions; what was last deployed or started
+    /// decides how large it is.
+    fn cpu_share(&self, service: &ServiceName, percent: u32) -> Arc<CpuShare> {
+        let mut shares = self.cpu.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = shares.entry(service.clone()).or_insert_with(|| Arc::new(CpuShare::new(percent)));
+        share.set_percent(percent);
+        Arc::clone(share)
     }
 
     /// Returns the database of a service if one of its revisions has opened it.

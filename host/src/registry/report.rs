@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::snapshot::{Live, Revision};
 use super::status::{AuditEntry, CanaryStatus, RevisionStatus, RouteStatus, ServiceStatus, Share};
 use super::store::rfc3339;
+use crate::fault::GuestFault;
 use crate::names::ServiceName;
 
 impl Registry {
@@ -117,8 +118,19 @@ impl Registry {
             requests: sum(|revision| revision.stats.requests()),
             faults: sum(|revision| revision.stats.faults()),
             retries: sum(|revision| revision.stats.retries()),
+            faults_by_kind: faults_by_kind(live),
             links: self.workshop.links(name),
             deployed_at: rfc3339(live.since_us()),
         }
     }
+}
+
+fn faults_by_kind(live: &Live) -> Vec<(&'static str, u64)> {
+    let mut counts = GuestFault::KINDS.map(|kind| (kind, 0));
+    for (revision, _) in live.revisions() {
+        for ((_, sum), count) in counts.iter_mut().zip(revision.stats.faults_by_kind()) {
+            *sum += count;
+        }
+    }
+    counts.to_vec()
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::fault::GuestFault;
+
 /// Seconds that are kept.
 const SECONDS: usize = 60;
 
@@ -30,6 +32,8 @@ pub struct RevisionStats {
     requests: AtomicU64,
     faults: AtomicU64,
     retries: AtomicU64,
+    /// By the index of their kind; those of tasks and of first fillings too.
+    by_kind: [AtomicU64; GuestFault::KINDS.len()],
     started: Instant,
     seconds: Mutex<Box<[Second; SECONDS]>>,
 }
@@ -61,6 +65,7 @@ impl Default for RevisionStats {
             requests: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            by_kind: Default::default(),
             started: Instant::now(),
             seconds: Mutex::new(Box::new([empty; SECONDS])),
         }
@@ -91,6 +96,16 @@ impl RevisionStats {
     /// Counts an invocation that is made again after a fault.
     pub fn record_retry(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a fault by its kind.
+    pub fn count_fault(&self, fault: &GuestFault) {
+        self.by_kind[fault.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many faults of each kind there were, in the order of [`GuestFault::KINDS`].
+    pub fn faults_by_kind(&self) -> [u64; GuestFault::KINDS.len()] {
+        std::array::from_fn(|kind| self.by_kind[kind].load(Ordering::Relaxed))
     }
 
     /// Returns how many invocations have ended.
@@ -172,6 +187,17 @@ mod tests {
         let window = stats.last_at(99, Duration::from_secs(9));
         assert_eq!((window.requests, window.errors), (10, 1));
         assert_eq!(stats.last_at(500, Duration::from_secs(9)).requests, 0);
+    }
+
+    #[test]
+    fn faults_are_counted_by_their_kind() {
+        let stats = RevisionStats::default();
+        for fault in [GuestFault::Memory, GuestFault::Deadline, GuestFault::Memory] {
+            stats.count_fault(&fault);
+        }
+        let counts = GuestFault::KINDS.into_iter().zip(stats.faults_by_kind());
+        let counts: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counts, [("deadline", 1), ("memory", 2)]);
     }
 
     #[test]

@@ -132,7 +132,7 @@ pub struct ServiceStatus {
     pub imports: Vec<String>,
     /// What it may import.
     pub grants: Vec<String>,
-    /// What the host enforces.
+    /// What the host enforces, all of it.
     pub limits: Limits,
     /// Routes of its newest live revision.
     pub routes: Vec<RouteStatus>,
@@ -144,6 +144,9 @@ pub struct ServiceStatus {
     pub faults: u64,
     /// Those that were made again after such a fault, and count twice among the requests.
     pub retries: u64,
+    /// Faults by kind, of tasks and first fillings too; for metrics.
+    #[serde(skip)]
+    pub faults_by_kind: Vec<(&'static str, u64)>,
     /// How often a revision of it was linked since this host started.
     pub links: u64,
     /// When its pointer was last moved, RFC 3339.

@@ -1,15 +1,21 @@
-//! Runs one invocation: a fresh store and instance, a deadline, an outcome.
+//! Runs one invocation: a store and an instance, a deadline, an outcome.
 //!
-//! One store per invocation: a trap poisons a store, and memory left in it would leak to the next caller. The
-//! deadline holds twice: the epoch interrupts a guest that computes, a timeout drops one that waits.
+//! As a rule both are fresh: a trap poisons a store, and memory left in it would leak to the next caller. Where a
+//! service's limits allow reuse, one that has answered well serves again (see `reuse`). The deadline holds twice: the
+//! epoch interrupts a guest that computes, a timeout drops one that waits.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::Val;
 use wasmtime::{Store, UpdateDeadline};
 
-use super::classify::{DeadlineReached, classify};
+use super::classify::{DeadlineReached, NoPlace, classify};
+use super::cpu::{Meter, Turn};
+use super::frames::Frames;
 use super::linker::Linked;
+use super::reuse::Guest;
 use super::state::{HostState, Invocation};
 use crate::bindings::bootstrap::exports::provesi::platform::bootstrap::StartMode;
 use crate::bindings::exports::provesi::platform::service::{Description, Request, Response};
@@ -21,12 +27,32 @@ const GRACE: Duration = Duration::from_millis(30);
 /// Why an invocation has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The guest broke its contract.
+    /// The guest broke its contract, in these functions.
     #[error("the guest {0}")]
-    Guest(GuestFault),
+    Guest(GuestFault, Frames),
     /// The host failed.
     #[error("the host failed")]
     Host(#[source] wasmtime::Error),
+}
+
+impl From<GuestFault> for Failure {
+    fn from(fault: GuestFault) -> Self {
+        Self::Guest(fault, Frames::default())
+    }
+}
+
+/// One invocation under way.
+struct Run<'l> {
+    linked: &'l Linked,
+    guest: Guest,
+    /// Invocations that its instance may serve.
+    uses: u32,
+}
+
+/// The bounds of one invocation in time.
+struct Bounds {
+    deadline: Instant,
+    meter: Arc<Meter>,
 }
 
 impl Linked {
@@ -35,34 +61,39 @@ impl Linked {
     /// # Errors
     /// When it traps, loops or wants too much.
     pub async fn describe(&self, invocation: Invocation) -> Result<Description, Failure> {
-        let mut store = self.store(invocation);
-        let until = store.data().invocation.deadline;
+        let _place = self.place_aside(invocation.deadline).await?;
+        let mut run = self.begin_fresh(invocation);
+        let bounds = run.bounds();
         let call = async {
-            let instance = self.pre.instantiate_async(&mut store).await?;
-            let service = self.service.load(&mut store, &instance)?;
-            service.provesi_platform_service().call_describe(&mut store).await
+            let (store, service) = run.guest.service(self).await?;
+            service.provesi_platform_service().call_describe(store).await
         };
-        let outcome = within(until, call).await;
-        outcome.map_err(|error| classify(error, store.data()))
+        let outcome = bounds.hold(call).await;
+        run.end(outcome, Ok)
     }
 
-    /// Answers a request.
+    /// Answers a request. What checks the answer says what is to become of it; an instance whose answer does not
+    /// pass serves no other.
     ///
     /// # Errors
     /// When the guest breaks its contract or the host fails.
     ///
     /// # Cancel safety
     /// Dropping the future ends the guest; its open transactions are rolled back.
-    pub async fn handle(&self, invocation: Invocation, request: &Request) -> Result<Response, Failure> {
-        let mut store = self.store(invocation);
-        let until = store.data().invocation.deadline;
+    pub async fn handle<A>(
+        &self,
+        invocation: Invocation,
+        request: &Request,
+        check: impl FnOnce(Response) -> Result<A, GuestFault>,
+    ) -> Result<A, Failure> {
+        let mut run = self.begin(invocation);
+        let bounds = run.bounds();
         let call = async {
-            let instance = self.pre.instantiate_async(&mut store).await?;
-            let service = self.service.load(&mut store, &instance)?;
-            service.provesi_platform_service().call_handle(&mut store, request).await
+            let (store, service) = run.guest.service(self).await?;
+            service.provesi_platform_service().call_handle(store, request).await
         };
-        let outcome = within(until, call).await;
-        outcome.map_err(|error| classify(error, store.data()))
+        let outcome = bounds.hold(call).await;
+        run.end(outcome, check)
     }
 
     /// Calls a function that the component exports for other services; none when it does not export it.
@@ -80,19 +111,20 @@ impl Linked {
         params: &[Val],
     ) -> Option<Result<Vec<Val>, Failure>> {
         let index = self.compiled.export_index(interface, function)?;
-        let mut store = self.store(invocation);
-        let until = store.data().invocation.deadline;
+        let mut run = self.begin(invocation);
+        let bounds = run.bounds();
         let call = async {
-            let instance = self.pre.instantiate_async(&mut store).await?;
+            let instance = run.guest.instance(self).await?;
+            let store = &mut run.guest.store;
             let function = instance
-                .get_func(&mut store, index)
+                .get_func(&mut *store, index)
                 .ok_or_else(|| wasmtime::Error::msg("an export of the component is missing in its instance"))?;
-            let mut results = vec![Val::Bool(false); function.ty(&store).results().len()];
-            function.call_async(&mut store, params, &mut results).await?;
+            let mut results = vec![Val::Bool(false); function.ty(&*store).results().len()];
+            function.call_async(&mut *store, params, &mut results).await?;
             Ok(results)
         };
-        let outcome = within(until, call).await;
-        Some(outcome.map_err(|error| classify(error, store.data())))
+        let outcome = bounds.hold(call).await;
+        Some(run.end(outcome, Ok))
     }
 
     /// Lets the component fill an empty database, if it wants to; returns lines for the operator.
@@ -102,15 +134,17 @@ impl Linked {
     pub async fn bootstrap(&self, invocation: Invocation, demo: bool) -> Result<Result<Vec<String>, String>, Failure> {
         let Some(indices) = &self.bootstrap else { return Ok(Ok(Vec::new())) };
         let mode = if demo { StartMode::Demo } else { StartMode::Production };
-        let mut store = self.store(invocation);
-        let until = store.data().invocation.deadline;
+        let _place = self.place_aside(invocation.deadline).await?;
+        let mut run = self.begin_fresh(invocation);
+        let bounds = run.bounds();
         let call = async {
-            let instance = self.pre.instantiate_async(&mut store).await?;
-            let world = indices.load(&mut store, &instance)?;
-            world.provesi_platform_bootstrap().call_run(&mut store, mode).await
+            let instance = run.guest.instance(self).await?;
+            let store = &mut run.guest.store;
+            let world = indices.load(&mut *store, &instance)?;
+            world.provesi_platform_bootstrap().call_run(store, mode).await
         };
-        let outcome = within(until, call).await;
-        outcome.map_err(|error| classify(error, store.data()))
+        let outcome = bounds.hold(call).await;
+        run.end(outcome, Ok)
     }
 
     /// Runs one of the component's tasks.
@@ -119,15 +153,16 @@ impl Linked {
     /// When the guest breaks its contract or the host fails; the inner error is the guest's own word.
     pub async fn run_task(&self, invocation: Invocation, task: &str) -> Result<Result<(), String>, Failure> {
         let Some(indices) = &self.worker else { return Ok(Err("the component exports no worker".to_owned())) };
-        let mut store = self.store(invocation);
-        let until = store.data().invocation.deadline;
+        let mut run = self.begin_fresh(invocation);
+        let bounds = run.bounds();
         let call = async {
-            let instance = self.pre.instantiate_async(&mut store).await?;
-            let world = indices.load(&mut store, &instance)?;
-            world.provesi_platform_worker().call_run(&mut store, task).await
+            let instance = run.guest.instance(self).await?;
+            let store = &mut run.guest.store;
+            let world = indices.load(&mut *store, &instance)?;
+            world.provesi_platform_worker().call_run(store, task).await
         };
-        let outcome = within(until, call).await;
-        outcome.map_err(|error| classify(error, store.data()))
+        let outcome = bounds.hold(call).await;
+        run.end(outcome, Ok)
     }
 
     /// Says whether the component can run tasks.
@@ -135,19 +170,78 @@ impl Linked {
         self.worker.is_some()
     }
 
-    fn store(&self, invocation: Invocation) -> Store<HostState> {
-        let deadline = invocation.deadline;
+    /// Waits for a place in the engine's pool for what `dispatch` has no permits for.
+    async fn place_aside(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Failure> {
+        let place = tokio::time::timeout_at(deadline.into(), Arc::clone(&self.aside).acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| Failure::Host(NoPlace.into()))
+    }
+
+    /// Begins an invocation in a guest that may have served before, and may serve again.
+    fn begin(&self, invocation: Invocation) -> Run<'_> {
+        let uses = self.resources.limits.reuse;
+        let idle = if uses > 1 { self.idle.take(Instant::now()) } else { None };
+        let Some(mut guest) = idle else { return Run { uses, ..self.begin_fresh(invocation) } };
+        guest.begin_again(&self.resources, invocation);
+        Run { linked: self, guest, uses }
+    }
+
+    /// Begins an invocation in a guest that serves this one only.
+    fn begin_fresh(&self, invocation: Invocation) -> Run<'_> {
         let mut store = Store::new(&self.engine, HostState::new(&self.resources, invocation));
         store.limiter(|state| &mut state.limiter);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |_| {
-            if Instant::now() >= deadline { Err(DeadlineReached.into()) } else { Ok(UpdateDeadline::Yield(1)) }
-        });
-        store
+        store.epoch_deadline_callback(|mut store| look(store.data_mut()));
+        Run { linked: self, guest: Guest::new(store), uses: 1 }
     }
 }
 
-/// Drops a call that waits past its deadline.
-async fn within<R>(deadline: Instant, call: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Result<R> {
-    tokio::time::timeout_at((deadline + GRACE).into(), call).await.unwrap_or_else(|_| Err(DeadlineReached.into()))
+/// Looks at a guest that has been running at a tick, and says how it goes on.
+fn look(state: &mut HostState) -> wasmtime::Result<UpdateDeadline> {
+    let (now, deadline) = (Instant::now(), state.invocation.deadline);
+    if now >= deadline {
+        return Err(DeadlineReached.into());
+    }
+    let wait = |until: Instant| Box::pin(tokio::time::sleep_until(until.into()));
+    Ok(match state.cpu.turn(now) {
+        Turn::GoOn => UpdateDeadline::Continue(1),
+        Turn::Yield => UpdateDeadline::Yield(1),
+        Turn::WaitUntil(until) if until < deadline => UpdateDeadline::YieldCustom(1, wait(until)),
+        // Its service cannot pay for more before the deadline: the next look, without another tick, ends it there.
+        Turn::WaitUntil(_) => UpdateDeadline::YieldCustom(0, wait(deadline)),
+    })
+}
+
+// === impl Run ===
+
+impl Run<'_> {
+    fn bounds(&self) -> Bounds {
+        let state = self.guest.store.data();
+        Bounds { deadline: state.invocation.deadline, meter: Arc::clone(state.cpu.meter()) }
+    }
+
+    /// Names the outcome, and lets a guest that has done well rest.
+    fn end<R, A>(
+        self,
+        outcome: wasmtime::Result<R>,
+        check: impl FnOnce(R) -> Result<A, GuestFault>,
+    ) -> Result<A, Failure> {
+        let result = outcome.map_err(|error| classify(error, self.guest.store.data()))?;
+        let answer = check(result)?;
+        if self.uses > 1 {
+            let Run { linked, guest, uses } = self;
+            linked.idle.put(guest, uses, linked.resources.limits.reuse_idle);
+        }
+        Ok(answer)
+    }
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    /// Counts the time that a call runs, and drops it when it waits past its deadline.
+    async fn hold<R>(self, call: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Result<R> {
+        let counted = self.meter.count(call);
+        let held = tokio::time::timeout_at((self.deadline + GRACE).into(), counted).await;
+        held.unwrap_or_else(|_| Err(DeadlineReached.into()))
+    }
 }

@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{InstancePre, Linker};
 
 use super::peers::trampoline;
+use super::reuse::IdleGuests;
 use super::state::{HostState, Resources};
 use super::{Compiled, Runtime};
 use crate::bindings::PlatformIndices;
@@ -28,6 +30,10 @@ pub struct Linked {
     pub(super) worker: Option<WithWorkerIndices>,
     pub(super) resources: Resources,
     pub(super) engine: Engine,
+    /// Guests that have served and may serve again.
+    pub(super) idle: Arc<IdleGuests>,
+    /// Places in the engine's pool for what `dispatch` has no permits for.
+    pub(super) aside: Arc<Semaphore>,
 }
 
 /// What a service may import: capabilities by their short name (`sql`), interfaces by `package/interface`.
@@ -122,8 +128,8 @@ impl Runtime {
         let service = PlatformIndices::new(&pre).map_err(LinkError::Mismatch)?;
         let bootstrap = optional(&compiled, "bootstrap", || WithBootstrapIndices::new(&pre))?;
         let worker = optional(&compiled, "worker", || WithWorkerIndices::new(&pre))?;
-        let engine = self.engine.clone();
-        Ok(Linked { compiled, pre, service, bootstrap, worker, resources, engine })
+        let (engine, idle, aside) = (self.engine.clone(), self.idle_guests(), Arc::clone(&self.aside));
+        Ok(Linked { compiled, pre, service, bootstrap, worker, resources, engine, idle, aside })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use wasmtime::StoreContextMut;
@@ -29,6 +30,35 @@ pub struct PeerCall {
     pub deadline: Instant,
     /// Typed calls above this one, itself included.
     pub depth: u8,
+    /// What the request may still call.
+    pub calls: Arc<CallBudget>,
+}
+
+/// The typed calls that one request may make, in all its services together.
+#[derive(Debug)]
+pub struct CallBudget {
+    limit: u32,
+    made: AtomicU32,
+}
+
+/// Raised in a guest whose request has made all its typed calls.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {0} typed calls of one request")]
+pub(super) struct FanOutReached(pub(super) u32);
+
+impl CallBudget {
+    /// Allows a number of calls.
+    pub fn new(limit: u32) -> Self {
+        Self { limit, made: AtomicU32::new(0) }
+    }
+
+    /// Takes one of them; there is none left for a guest that goes on after an error.
+    fn take(&self) -> Result<(), FanOutReached> {
+        let made = self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |made| {
+            made.checked_add(1).filter(|made| *made <= self.limit)
+        });
+        made.map(drop).map_err(|_| FanOutReached(self.limit))
+    }
 }
 
 /// A future that a trait object can return.
@@ -40,14 +70,23 @@ pub trait PeerCaller: Send + Sync {
     fn call(self: Arc<Self>, call: PeerCall) -> PeerFuture<'static>;
 }
 
+/// Reaches nobody: what a component is described with, and what an idle instance has.
+pub struct NoPeers;
+
+impl PeerCaller for NoPeers {
+    fn call(self: Arc<Self>, call: PeerCall) -> PeerFuture<'static> {
+        Box::pin(async move { Err(CallError::NoExporter { interface: call.interface.to_string() }) })
+    }
+}
+
 /// A typed call that failed and whose function has no way to say so.
 #[derive(Debug, thiserror::Error)]
 #[error("typed call of {interface}#{function} failed")]
 pub(super) struct PeerFailure {
-    interface: Arc<str>,
-    function: Arc<str>,
+    pub(super) interface: Arc<str>,
+    pub(super) function: Arc<str>,
     #[source]
-    source: CallError,
+    pub(super) source: CallError,
 }
 
 type HostFuture<'a> = Box<dyn Future<Output = wasmtime::Result<()>> + Send + 'a>;
@@ -63,8 +102,10 @@ pub(super) fn trampoline(
     let function: Arc<str> = function.into();
     let track: Arc<str> = track(&interface).into();
     move |store, ty, params, results| {
-        let invocation = &store.data().invocation;
-        let peers = Arc::clone(&invocation.peers);
+        let HostState { invocation, cpu, .. } = store.data();
+        let admitted = invocation.calls.take();
+        // The peer's time on the processor is its own service's.
+        let (peers, meter) = (Arc::clone(&invocation.peers), Arc::clone(cpu.meter()));
         let call = PeerCall {
             interface: Arc::clone(&interface),
             track: Arc::clone(&track),
@@ -73,10 +114,15 @@ pub(super) fn trampoline(
             request_id: invocation.request_id.clone(),
             deadline: invocation.deadline,
             depth: invocation.depth + 1,
+            calls: Arc::clone(&invocation.calls),
         };
         let (interface, function) = (Arc::clone(&interface), Arc::clone(&function));
         Box::new(async move {
-            let values = match peers.call(call).await {
+            // No error of the peer's: a guest that could go on after it would go on calling.
+            if let Err(reached) = admitted {
+                return Err(reached.into());
+            }
+            let values = match meter.leave_out(peers.call(call)).await {
                 Ok(values) => values,
                 Err(source) => match unavailable(&ty) {
                     Some(value) => vec![value],
@@ -107,4 +153,16 @@ fn unavailable(ty: &ComponentFunc) -> Option<Val> {
         _ => return None,
     };
     Some(Val::Result(Err(Some(Box::new(error)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_makes_as_many_calls_as_it_may_and_none_after_that() {
+        let calls = CallBudget::new(3);
+        assert_eq!((0..10).map(|_| calls.take().is_ok()).filter(|taken| *taken).count(), 3);
+        assert!(CallBudget::new(0).take().is_err());
+    }
 }

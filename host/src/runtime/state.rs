@@ -8,8 +8,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use super::PeerCaller;
+use super::cpu::{Cpu, CpuShare};
 use super::limiter::Limiter;
+use super::peers::{CallBudget, NoPeers, PeerCaller};
 use crate::capabilities::log::{GuestOutput, LogCtx, LogView};
 use crate::capabilities::outbound::{Outbound, OutboundCtx};
 use crate::capabilities::passwords::{Hasher, PasswordsCtx, PasswordsView};
@@ -36,6 +37,8 @@ pub struct Resources {
     pub outbound: Option<Arc<Outbound>>,
     /// Its configuration values.
     pub config: Arc<WasiConfigVariables>,
+    /// Its share of the processor.
+    pub cpu: Arc<CpuShare>,
     /// Its limits.
     pub limits: Limits,
 }
@@ -49,6 +52,8 @@ pub struct Invocation {
     pub deadline: Instant,
     /// Typed calls above this one.
     pub depth: u8,
+    /// Typed calls that its request may still make.
+    pub calls: Arc<CallBudget>,
     /// Reaches other services as this request sees them.
     pub peers: Arc<dyn PeerCaller>,
 }
@@ -57,8 +62,12 @@ pub struct Invocation {
 pub(crate) struct HostState {
     pub(super) invocation: Invocation,
     pub(super) limiter: Limiter,
+    pub(super) cpu: Cpu,
     table: ResourceTable,
-    wasi: WasiCtx,
+    /// Made when a guest first uses WASI, which most invocations do not.
+    wasi: Option<WasiCtx>,
+    /// For the output of WASI, until that is made.
+    output: Option<LogCtx>,
     config: Arc<WasiConfigVariables>,
     sql: SqlCtx,
     tokens: TokensCtx,
@@ -81,9 +90,11 @@ impl HostState {
             transactions: limits.sql_transactions,
         };
         Self {
-            limiter: Limiter::new(bytes(limits.memory)),
+            limiter: Limiter::new(bytes(limits.memory), usize::try_from(limits.tables).unwrap_or(usize::MAX)),
+            cpu: Cpu::new(Arc::clone(&resources.cpu)),
             table: wasi::table(),
-            wasi: wasi::empty(&GuestOutput::new(log())),
+            wasi: None,
+            output: Some(log()),
             config: Arc::clone(&resources.config),
             sql: SqlCtx::new(resources.database.clone(), allowance),
             tokens: TokensCtx::new(resources.identity.clone()),
@@ -92,6 +103,21 @@ impl HostState {
             log: log(),
             invocation,
         }
+    }
+
+    /// Begins another invocation in the same instance: all is new but what the instance has of memory and tables.
+    pub(super) fn renew(&mut self, resources: &Resources, invocation: Invocation) {
+        let before = std::mem::replace(self, Self::new(resources, invocation));
+        self.limiter.resume(&before.limiter);
+    }
+
+    /// Forgets the request, which holds on to the revision whose idle instance this would be, and says whether the
+    /// instance may serve another: not one that holds anything of the host, such as an open transaction.
+    pub(super) fn rest(&mut self) -> bool {
+        self.invocation.peers = Arc::new(NoPeers);
+        // What was begun of a line is written with the id of its own request.
+        self.wasi = None;
+        self.table.is_empty()
     }
 
     pub(super) fn sql(&mut self) -> SqlView<'_> {
@@ -117,7 +143,9 @@ impl HostState {
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let Self { wasi, output, table, .. } = self;
+        let make = || wasi::empty(&GuestOutput::new(output.take().expect("taken once, when WASI is made")));
+        WasiCtxView { ctx: wasi.get_or_insert_with(make), table }
     }
 }
 

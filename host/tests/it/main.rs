@@ -11,6 +11,7 @@ mod dangers;
 mod deployments;
 mod faults;
 mod hosts;
+mod limits;
 mod open;
 mod outbound;
 mod overload;

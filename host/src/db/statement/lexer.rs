@@ -16,9 +16,14 @@ pub(super) enum Token<'a> {
     Open,
     /// `)`
     Close,
-    /// A digit, a parameter, or a character of an operator.
+    /// `$1`, by its number.
+    Parameter(usize),
+    /// A digit, or a character of an operator.
     Other,
 }
+
+/// The highest number of a parameter: what SQLite takes, and less than PostgreSQL does.
+const MAX_PARAMETER: usize = 32_766;
 
 /// Walks over a script by token.
 pub(super) struct Lexer<'a> {
@@ -118,11 +123,8 @@ impl<'a> Lexer<'a> {
         if digits == 0 {
             return Err("dollar quotes are not allowed".to_owned());
         }
-        if self.rest.starts_with('0') {
-            return Err("parameters are counted from $1".to_owned());
-        }
-        self.advance(digits);
-        Ok(Token::Other)
+        let number = self.advance(digits).parse().ok().filter(|number| (1..=MAX_PARAMETER).contains(number));
+        number.map(Token::Parameter).ok_or_else(|| format!("parameters are counted from $1 to ${MAX_PARAMETER}"))
     }
 
     /// Looks into brackets: a name for SQLite, which may hold anything, and an index for PostgreSQL.

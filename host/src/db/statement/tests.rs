@@ -17,8 +17,8 @@ fn plain_data_statements_pass() {
         ("UPDATE t SET a = 'it''s; fine' WHERE \"odd;name\" = $12", Kind::Write),
         ("SELECT a[1] FROM t WHERE upgrade = 'a pg_like text' AND ñ = 'ñ'", Kind::Read),
     ] {
-        assert_eq!(classify(statement), Ok(kind), "{statement}");
-        assert_eq!(classify_for_guest(statement), Ok(kind), "{statement}");
+        assert_eq!(classify(statement).map(|reading| reading.kind), Ok(kind), "{statement}");
+        assert_eq!(classify_for_guest(statement).map(|reading| reading.kind), Ok(kind), "{statement}");
     }
 }
 
@@ -104,7 +104,7 @@ fn a_guest_does_not_name_what_is_not_its_own() {
     ] {
         assert!(classify_for_guest(statement).is_err(), "{statement:?} passed");
     }
-    assert_eq!(classify("SELECT name FROM provesi_migrations"), Ok(Kind::Read), "the host may");
+    assert!(classify("SELECT name FROM provesi_migrations").is_ok(), "the host may");
 }
 
 #[test]
@@ -148,4 +148,14 @@ fn a_migration_changes_its_own_tables_and_nothing_else() {
     ] {
         assert!(check_migration(script).is_err(), "{script:?} passed");
     }
+}
+
+#[test]
+fn the_highest_parameter_is_counted() {
+    for (statement, parameters) in
+        [("SELECT 1", 0), ("SELECT $1, $2", 2), ("SELECT $3 WHERE $1 = $1", 3), ("SELECT '$2' -- $3\n, $1", 1)]
+    {
+        assert_eq!(classify(statement).map(|reading| reading.parameters), Ok(parameters), "{statement}");
+    }
+    assert!(classify("SELECT $32767").is_err());
 }

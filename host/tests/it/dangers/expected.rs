@@ -15,8 +15,6 @@ pub(super) enum Outcome {
     CutOff,
     /// 200 and one of these words: the host gave it an answer that it can deal with, or nothing at all.
     Says(&'static [&'static str]),
-    /// This status, which a guest may choose.
-    Passes(u16),
 }
 
 /// Depth to which typed calls nest, as `runtime.call-depth` is by default.
@@ -28,8 +26,8 @@ const OPEN_TRANSACTIONS: &str = "4";
 /// What comes of statements without end, and of typed calls without end.
 const COUNTED: Outcome = Outcome::CutOff;
 
-/// What comes of an operation that a guest has described and does not know: it says so itself.
-const UNKNOWN_OPERATION: Outcome = Outcome::Passes(501);
+/// What comes of an operation that a guest has described and does not know.
+const UNKNOWN_OPERATION: Outcome = Outcome::Fault;
 
 /// Returns what must come of a danger.
 pub(super) fn expected(danger: Danger) -> Outcome {

@@ -11,10 +11,11 @@ type Case = (&'static [(&'static str, &'static str)], (u16, &'static str), &'sta
 
 const INVALID: (u16, &str) = (422, "invalid-component");
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     (&[("describe", "trap")], INVALID, "its description failed: the guest trapped"),
     (&[("describe", "loop")], INVALID, "did not finish before its deadline"),
     (&[("describe", "memory")], INVALID, "wanted more memory than its limit"),
+    (&[("describe", "sql")], INVALID, "its description failed: the guest called the capability \"sql\""),
     (&[("version", "x.y.z")], INVALID, "version \"x.y.z\""),
     (&[("version", "")], INVALID, "version \"\""),
     (&[("api-version", "2")], INVALID, "api-version \"2\""),

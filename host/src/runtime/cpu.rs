@@ -1,0 +1,340 @@
+//! Shares the processor between services: a guest that computes for long pays for it out of its service's share.
+//!
+//! A guest is looked at on each tick of the engine. One that has just come back from a wait goes on, one that has run
+//! for a while makes room for others, and one that has run for longer than a tick altogether waits from then on until
+//! its service has earned what it takes. Waiting for a database or a peer costs nothing, and neither does waiting for
+//! a core: who runs for long is charged by the clock of its thread.
+//!
+//! A [`CpuShare`] belongs to a service: both sides of a swap share it.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Time between two looks at a running guest: short enough that a few endless loops, one after the other on a thread,
+/// are not felt by those who wait behind them, and long enough that the looks cost nothing.
+pub(super) const TICK: Duration = Duration::from_millis(2);
+
+/// What a guest may have run since its last wait and still go on at a look: it has just come back to its thread.
+const JUST_BACK: Duration = Duration::from_micros(500);
+
+/// Idle time that a service is credited with, so that one long request in an idle service is not held up.
+const CREDIT: Duration = Duration::from_millis(10);
+
+/// Most that a service can owe: a flood of guests whose clients have gone leaves no more than this behind.
+const MAX_DEBT: Duration = Duration::from_secs(1);
+
+/// The timer's unit: a shorter wait would become this long, so it is owed instead.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// How much of the processor the guests of one service may take that run for longer than a tick.
+pub struct CpuShare {
+    /// Of one core.
+    percent: AtomicU32,
+    /// When all that was taken will have been earned; none before the first charge.
+    earned_at: Mutex<Option<Instant>>,
+}
+
+/// How long one invocation has run on a thread.
+///
+/// As a rule by the wall clock, which costs next to nothing and counts what the system gives to others, too. Once that
+/// says that it has run for long, by the clock of the thread, which is exact and costs a system call.
+pub(super) struct Meter {
+    made: Instant,
+    exact: AtomicBool,
+    /// What the clock said, in nanoseconds, when the guest came to its thread.
+    since: AtomicU64,
+    /// Nanoseconds that it had run until then.
+    ran: AtomicU64,
+}
+
+/// The processor time of one invocation.
+pub(super) struct Cpu {
+    share: Arc<CpuShare>,
+    meter: Arc<Meter>,
+    /// What its service has been charged for, once it has run for long.
+    charged: Option<Duration>,
+}
+
+/// What a running guest does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It goes on.
+    GoOn,
+    /// It makes room for whoever is ready to run.
+    Yield,
+    /// It waits until then.
+    WaitUntil(Instant),
+}
+
+// === impl CpuShare ===
+
+impl CpuShare {
+    /// Makes a share of a number of percent of one core.
+    pub fn new(percent: u32) -> Self {
+        Self { percent: AtomicU32::new(percent), earned_at: Mutex::new(None) }
+    }
+
+    /// Changes its size; what is owed stays.
+    pub fn set_percent(&self, percent: u32) {
+        self.percent.store(percent, Ordering::Relaxed);
+    }
+
+    /// Charges for a time that a guest has run until now, and returns when that will have been earned.
+    fn charge(&self, now: Instant, ran: Duration) -> Instant {
+        let percent = self.percent.load(Ordering::Relaxed).max(1);
+        let cost = ran.saturating_mul(100) / percent;
+        // It earned while it ran, and for a while before.
+        let idle = now.checked_sub(ran + CREDIT).unwrap_or(now);
+        let mut earned_at = self.earned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = earned_at.map_or(idle, |earned| earned.max(idle));
+        let until = (from + cost).min(now + MAX_DEBT);
+        *earned_at = Some(until);
+        until
+    }
+}
+
+// === impl Meter ===
+
+impl Meter {
+    fn new() -> Self {
+        Self { made: Instant::now(), exact: AtomicBool::new(false), since: AtomicU64::new(0), ran: AtomicU64::new(0) }
+    }
+
+    /// Runs a future and counts the time that it is on a thread.
+    pub(super) async fn count<R>(&self, call: impl Future<Output = R>) -> R {
+        let mut call = pin!(call);
+        std::future::poll_fn(|context| {
+            self.start(self.clock());
+            let polled = call.as_mut().poll(context);
+            self.stop(self.clock());
+            polled
+        })
+        .await
+    }
+
+    /// Runs a future within a counted one without counting its time: it is somebody else's.
+    pub(super) async fn leave_out<R>(&self, call: impl Future<Output = R>) -> R {
+        let mut call = pin!(call);
+        std::future::poll_fn(|context| {
+            self.stop(self.clock());
+            let polled = call.as_mut().poll(context);
+            self.start(self.clock());
+            polled
+        })
+        .await
+    }
+
+    /// Begins anew, and exactly.
+    fn go_exact(&self) {
+        self.exact.store(true, Ordering::Relaxed);
+        self.ran.store(0, Ordering::Relaxed);
+        self.start(self.clock());
+    }
+
+    fn start(&self, clock: u64) {
+        self.since.store(clock, Ordering::Relaxed);
+    }
+
+    fn stop(&self, clock: u64) {
+        let stretch = clock.saturating_sub(self.since.load(Ordering::Relaxed));
+        self.ran.fetch_add(stretch, Ordering::Relaxed);
+    }
+
+    /// Returns how long the running guest has been on its thread, and how long it has run altogether.
+    fn read(&self, clock: u64) -> (Duration, Duration) {
+        let stretch = clock.saturating_sub(self.since.load(Ordering::Relaxed));
+        let ran = self.ran.load(Ordering::Relaxed).saturating_add(stretch);
+        (Duration::from_nanos(stretch), Duration::from_nanos(ran))
+    }
+
+    /// Reads the clock that counts. It is that of one thread, but a stretch of running lies on one.
+    fn clock(&self) -> u64 {
+        if self.exact.load(Ordering::Relaxed) {
+            let time = clock_gettime(ClockId::ThreadCPUTime);
+            let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+            seconds.unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(nanoseconds.unwrap_or(0))
+        } else {
+            u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        }
+    }
+}
+
+// === impl Cpu ===
+
+impl Cpu {
+    /// Begins an invocation of a service.
+    pub(super) fn new(share: Arc<CpuShare>) -> Self {
+        Self { share, meter: Arc::new(Meter::new()), charged: None }
+    }
+
+    /// Returns what its running time is counted with.
+    pub(super) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// Looks at a running guest, on its thread. The first tick of an invocation is free.
+    pub(super) fn turn(&mut self, now: Instant) -> Turn {
+        let (stretch, ran) = self.meter.read(self.meter.clock());
+        let was_long = self.charged.is_some();
+        let turn = self.decide(now, stretch, ran);
+        if !was_long && self.charged.is_some() {
+            self.meter.go_exact();
+        }
+        turn
+    }
+
+    fn decide(&mut self, now: Instant, stretch: Duration, ran: Duration) -> Turn {
+        match self.charged {
+            None if ran > TICK => {
+                self.charged = Some(Duration::ZERO);
+                return Turn::Yield;
+            }
+            None => {}
+            Some(charged) => {
+                let earned = self.share.charge(now, ran.saturating_sub(charged));
+                self.charged = Some(ran);
+                if earned >= now + SHORTEST_WAIT {
+                    return Turn::WaitUntil(earned);
+                }
+            }
+        }
+        if stretch < JUST_BACK { Turn::GoOn } else { Turn::Yield }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    /// Lets a guest run and wait in turn, and returns how long it has run within a time.
+    fn runs_within(share: &CpuShare, start: Instant, whole: Duration) -> Duration {
+        let (mut now, mut ran) = (start, Duration::ZERO);
+        while now < start + whole {
+            now += TICK;
+            ran += TICK;
+            now = now.max(share.charge(now, TICK));
+        }
+        ran
+    }
+
+    #[test]
+    fn an_endless_loop_gets_the_share_of_its_service_and_no_more() {
+        for percent in [1, 10, 50, 100] {
+            let share = CpuShare::new(percent);
+            let ran = runs_within(&share, Instant::now(), Duration::from_secs(10));
+            let fair = ms(100) * percent;
+            assert!(ran >= fair && ran <= fair + CREDIT + TICK, "{percent} %: {ran:?} of {fair:?}");
+        }
+    }
+
+    #[test]
+    fn guests_of_one_service_share_what_it_has() {
+        let (share, start) = (CpuShare::new(50), Instant::now());
+        // Two loops on two threads, both looked at after each tick that they run.
+        let mut next = [start; 2];
+        let mut ran = Duration::ZERO;
+        while next.iter().any(|at| *at < start + ms(1000)) {
+            let turn = usize::from(next[1] < next[0]);
+            let now = next[turn] + TICK;
+            ran += TICK;
+            next[turn] = now.max(share.charge(now, TICK));
+        }
+        assert!(ran >= ms(490) && ran <= ms(500) + CREDIT + 2 * TICK, "{ran:?} of half a second");
+    }
+
+    #[test]
+    fn more_than_a_core_holds_one_loop_up_never() {
+        let (share, start) = (CpuShare::new(200), Instant::now());
+        let mut now = start;
+        for _ in 0..1000 {
+            now += TICK;
+            assert!(share.charge(now, TICK) <= now);
+        }
+    }
+
+    #[test]
+    fn a_long_request_in_an_idle_service_is_not_held_up() {
+        let (share, start) = (CpuShare::new(50), Instant::now());
+        let now = start + ms(10);
+        assert!(share.charge(now, ms(10)) <= now, "ten milliseconds are credited");
+        let now = now + ms(2);
+        assert!(share.charge(now, ms(2)) > now, "they are used up");
+        let later = now + ms(1000);
+        assert!(share.charge(later, ms(10)) <= later, "and earned again");
+    }
+
+    #[test]
+    fn a_flood_leaves_no_more_than_the_greatest_debt_behind() {
+        let (share, now) = (CpuShare::new(1), Instant::now() + ms(100));
+        for _ in 0..10_000 {
+            share.charge(now, ms(2));
+        }
+        assert_eq!(share.charge(now, ms(2)), now + MAX_DEBT);
+        share.set_percent(100);
+        let later = now + MAX_DEBT + ms(1000);
+        assert!(share.charge(later, ms(2)) <= later, "it is paid");
+    }
+
+    #[test]
+    fn the_first_tick_is_free_and_what_follows_is_paid() {
+        let (mut cpu, now) = (Cpu::new(Arc::new(CpuShare::new(1))), Instant::now());
+        let mut decide = |ran_us, at: Instant| {
+            let ran = Duration::from_micros(ran_us);
+            cpu.decide(at, ran, ran)
+        };
+        assert_eq!(decide(10, now), Turn::GoOn);
+        assert_eq!(decide(1000, now), Turn::Yield);
+        assert_eq!(decide(2000, now), Turn::Yield);
+        assert_eq!(decide(2001, now), Turn::Yield, "from now on it is counted exactly, and paid for");
+        // A millisecond costs a hundred; it was earned for that long, and for the credit.
+        assert_eq!(decide(1000, now), Turn::WaitUntil(now + ms(100) - ms(1) - CREDIT));
+        assert_eq!(decide(2000, now), Turn::WaitUntil(now + ms(200) - ms(1) - CREDIT), "each is charged for once");
+    }
+
+    #[test]
+    fn a_guest_that_is_back_from_a_wait_goes_on() {
+        let (mut cpu, now) = (Cpu::new(Arc::new(CpuShare::new(100))), Instant::now());
+        assert_eq!(cpu.decide(now, Duration::from_micros(20), ms(1)), Turn::GoOn);
+        assert_eq!(cpu.decide(now, ms(1), ms(3)), Turn::Yield);
+        assert_eq!(cpu.decide(now, Duration::from_micros(20), ms(4)), Turn::GoOn, "its service can pay");
+    }
+
+    #[test]
+    fn waiting_costs_nothing() {
+        let meter = Meter::new();
+        let clock = |ms: u64| ms * 1_000_000;
+        for round in 0..100_u32 {
+            let at = 50 * u64::from(round);
+            meter.start(clock(at));
+            assert_eq!(meter.read(clock(at + 1)), (ms(1), ms(1) + ms(1) * round));
+            meter.stop(clock(at + 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_belongs_to_somebody_else() {
+        let busy = || {
+            let until = Instant::now() + ms(20);
+            while Instant::now() < until {}
+        };
+        for exact in [false, true] {
+            let (outer, inner) = (Meter::new(), Meter::new());
+            if exact {
+                outer.go_exact();
+                inner.go_exact();
+            }
+            outer.count(outer.leave_out(inner.count(async { busy() }))).await;
+            let [outer, inner] = [outer, inner].map(|meter| Duration::from_nanos(meter.ran.load(Ordering::Relaxed)));
+            assert!(inner > Duration::ZERO && outer < inner, "{outer:?} and {inner:?}");
+            assert!(exact || inner >= ms(20), "{inner:?}");
+        }
+    }
+}
