@@ -24,6 +24,9 @@ const NOT_THE_GUESTS: [&str; 9] = [
     "x-request-id",
 ];
 
+/// Statuses of answers that have no body.
+const WITHOUT_CONTENT: [StatusCode; 3] = [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
+
 /// An answer that can be sent.
 #[derive(Debug)]
 pub struct Answer {
@@ -51,6 +54,9 @@ impl Answer {
             .ok_or_else(|| invalid(format!("status {}", response.status)))?;
         if response.body.len() as u64 > max_body.as_u64() {
             return Err(invalid(format!("a body of {} bytes", response.body.len())));
+        }
+        if WITHOUT_CONTENT.contains(&status) && !response.body.is_empty() {
+            return Err(invalid(format!("status {} with a body", response.status)));
         }
         let size: usize = response.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if response.headers.len() > MAX_HEADERS || size > MAX_HEADER_BYTES {
@@ -94,6 +100,7 @@ mod tests {
             assert!(check(200, &[header], b"").is_err(), "{header:?}");
         }
         assert!(check(200, &[], &[0; 11]).is_err());
+        assert!(check(204, &[], b"").is_ok() && check(204, &[], b"{}").is_err() && check(304, &[], b"{}").is_err());
     }
 
     #[test]

@@ -9,7 +9,10 @@ use crate::bindings::exports::provesi::platform::service as wit;
 use crate::db::ledger::Migration;
 use crate::runtime::Compiled;
 
-/// Routes that one service can have.
+/// Bytes of all texts of a description; schemas and migrations included, the four services have 60 kB at most.
+const MAX_BYTES: usize = 2 << 20;
+
+/// Routes of one service.
 const MAX_ROUTES: usize = 500;
 
 /// A checked description.
@@ -115,6 +118,10 @@ impl TryFrom<wit::Description> for ServiceDescription {
     type Error = DescriptionError;
 
     fn try_from(described: wit::Description) -> Result<Self, DescriptionError> {
+        let size = size(&described);
+        if size > MAX_BYTES {
+            return Err(wrong("texts", &format!("{size} bytes"), "at most 2 MiB in all"));
+        }
         let version = described
             .version
             .parse()
@@ -153,6 +160,20 @@ impl TryFrom<wit::Description> for ServiceDescription {
         let idempotent = described.idempotent.into_iter().collect();
         Ok(Self { version, summary: described.summary, routes, migrations, tasks, idempotent })
     }
+}
+
+/// Returns the bytes of all texts; what is kept of them lives as long as the revision.
+fn size(described: &wit::Description) -> usize {
+    let texts = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+    let routes = described.routes.iter().map(|route| {
+        let roles = if let wit::Access::Roles(roles) = &route.access { texts(roles) } else { 0 };
+        let schemas = [&route.request_schema, &route.response_schema].into_iter().flatten().map(String::len);
+        route.path.len() + route.summary.len() + texts(&route.headers) + roles + schemas.sum::<usize>()
+    });
+    let migrations = described.migrations.iter().map(|found| found.sqlite.len() + found.postgres.len());
+    let tasks = described.tasks.iter().map(|task| task.name.len());
+    let rest = described.summary.len() + texts(&described.subscriptions) + texts(&described.idempotent);
+    routes.sum::<usize>() + migrations.sum::<usize>() + tasks.sum::<usize>() + rest
 }
 
 impl ServiceDescription {

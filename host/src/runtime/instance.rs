@@ -19,6 +19,7 @@ use super::reuse::Guest;
 use super::state::{HostState, Invocation};
 use crate::bindings::bootstrap::exports::provesi::platform::bootstrap::StartMode;
 use crate::bindings::exports::provesi::platform::service::{Description, Request, Response};
+use crate::config::Limits;
 use crate::fault::GuestFault;
 
 /// Time over the deadline after which a guest is dropped; within it the epoch ends it and says where it was.
@@ -189,10 +190,18 @@ impl Linked {
     fn begin_fresh(&self, invocation: Invocation) -> Run<'_> {
         let mut store = Store::new(&self.engine, HostState::new(&self.resources, invocation));
         store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(handed_over(&self.resources.limits));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| look(store.data_mut()));
         Run { linked: self, guest: Guest::new(store), uses: 1 }
     }
+}
+
+/// Returns the bytes that a guest may hand to the host at once, as the host holds them: an answer or the parameters of
+/// a statement, and the rest of it.
+fn handed_over(limits: &Limits) -> usize {
+    let largest = limits.response.as_u64().max(limits.sql_params.as_u64());
+    usize::try_from(2 * largest + (1 << 20)).unwrap_or(usize::MAX)
 }
 
 /// Looks at a guest that has been running at a tick, and says how it goes on.
