@@ -26,14 +26,13 @@ async fn database(folder: &std::path::Path) -> Arc<Database> {
 }
 
 #[tokio::test]
-async fn without_a_database_every_call_is_unavailable() {
+async fn without_a_database_every_call_ends_the_guest() {
     let (mut ctx, mut table) = (SqlCtx::new(None, allowance()), ResourceTable::new());
     let mut view = SqlView::new(&mut ctx, &mut table);
-    let query = view.query("SELECT 1".to_owned(), Vec::new()).await.expect("no trap");
-    assert!(matches!(query, Err(wit::Error::Unavailable)));
-    let execute = view.execute("DELETE FROM t".to_owned(), Vec::new()).await.expect("no trap");
-    assert!(matches!(execute, Err(wit::Error::Unavailable)));
-    assert!(matches!(view.begin(READS).await.expect("no trap"), Err(wit::Error::Unavailable)));
+    let denied = |error: wasmtime::Error| error.downcast_ref::<Denied>().map(Denied::capability) == Some("sql");
+    assert!(view.query("SELECT 1".to_owned(), Vec::new()).await.is_err_and(denied));
+    assert!(view.execute("DELETE FROM t".to_owned(), Vec::new()).await.is_err_and(denied));
+    assert!(view.begin(READS).await.is_err_and(denied));
 }
 
 #[tokio::test]

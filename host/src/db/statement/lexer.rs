@@ -123,7 +123,12 @@ impl<'a> Lexer<'a> {
         if digits == 0 {
             return Err("dollar quotes are not allowed".to_owned());
         }
-        let number = self.advance(digits).parse().ok().filter(|number| (1..=MAX_PARAMETER).contains(number));
+        let digits = self.advance(digits);
+        let number = digits
+            .parse()
+            .ok()
+            .filter(|_| !digits.starts_with('0'))
+            .filter(|number| (1..=MAX_PARAMETER).contains(number));
         number.map(Token::Parameter).ok_or_else(|| format!("parameters are counted from $1 to ${MAX_PARAMETER}"))
     }
 
