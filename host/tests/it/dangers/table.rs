@@ -14,8 +14,11 @@ use crate::support::root;
 /// Where the description lies in memory, aligned for everything in it.
 const DESCRIPTION: i32 = 1024;
 
+/// Lists of the description after its routes, all of them empty here.
+const LISTS: i32 = 4;
+
 /// Words of the description and of its one route, as the canonical ABI lays them out.
-const DESCRIPTION_WORDS: i32 = 13;
+const DESCRIPTION_WORDS: i32 = 7 + 2 * LISTS;
 const ROUTE_WORDS: i32 = 19;
 
 /// Where the route lies, and where the texts.
@@ -118,7 +121,8 @@ fn description() -> Vec<u8> {
     // An empty text or list: it has a place as well, which has to be aligned.
     let empty = [DESCRIPTION, 0];
     let none = [0, 0, 0];
-    let described = [&version[..], &[1], &empty, &[ROUTE, 1], &empty, &empty, &empty].concat();
+    let lists = empty.repeat(usize::try_from(LISTS).expect("a few"));
+    let described = [&version[..], &[1], &empty, &[ROUTE, 1], &lists].concat();
     // GET and public are the first of their cases; a list that only roles have follows the latter.
     let (get, public, open_in_legacy) = ([0], [0, 0, 0], [0]);
     let route = [&operation[..], &get, &path, &public, &open_in_legacy, &empty, &empty, &none, &none].concat();
