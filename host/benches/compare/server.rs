@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Lines of the log that are shown when a server ends by itself.
 const SHOWN: usize = 5;
 
-/// Ticks of a second in `/proc`: Linux fixes USER_HZ at 100 for user space.
+/// Ticks of a second in `/proc`: Linux fixes `USER_HZ` at 100 for user space.
 const TICKS: f64 = 100.0;
 
 /// A running server; killed when dropped.

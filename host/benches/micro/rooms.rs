@@ -124,7 +124,13 @@ impl Rooms {
 }
 
 async fn open(folder: &Path, tables: &str) -> anyhow::Result<(Registry, Arc<Dispatch>, Arc<Identity>)> {
-    let bounds = Bounds { connections: 2, result_bytes: 1 << 20, statement_bytes: 64 << 10, params_bytes: 64 << 10 };
+    let bounds = Bounds {
+        connections: 2,
+        result_bytes: 1 << 20,
+        statement_bytes: 64 << 10,
+        params_bytes: 64 << 10,
+        statement_timeout: Duration::from_secs(5),
+    };
     let file = folder.join("provesi.toml");
     // Other rooms may be open in the same address space.
     std::fs::write(&file, format!("[runtime]\nmax-instances = 64\n{tables}"))?;
@@ -134,8 +140,8 @@ async fn open(folder: &Path, tables: &str) -> anyhow::Result<(Registry, Arc<Disp
     let revocations = Revocations::load(storage.open("provesi_host", bounds).await?).await?;
     let identity = Arc::new(Identity::new(&config.identity.issuer, keys, Arc::new(revocations)));
     let max_memory = usize::try_from(config.runtime.max_memory.as_u64())?;
-    let cache = root().join("target/bench/cache");
-    let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, cache)?);
+    let (compiler, cache) = (PathBuf::from(env!("CARGO_BIN_EXE_provesi")), root().join("target/bench/cache"));
+    let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, compiler, cache)?);
     let (hasher, feed) = (Arc::new(Hasher::new(1, 1)), Arc::new(Feed::new()));
     let tables: ServiceTables = Box::new(|| Ok(BTreeMap::new()));
     let registry = Registry::open(runtime, storage, Arc::clone(&identity), hasher, tables, Arc::clone(&feed)).await?;

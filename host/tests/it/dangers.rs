@@ -17,7 +17,7 @@ use futures::future::join_all;
 use provesi::db::{Bounds, Cell, Database, Storage};
 
 use self::arena::Arena;
-use self::list::{ALL, Danger, Endless, Statements};
+use self::list::{ALL, Danger, Endless, Sql};
 use self::usage::Usage;
 use crate::support::{Backend, Postgres, Process, Setup, TestApp, eventually, root, send};
 
@@ -55,10 +55,7 @@ async fn every_danger_ends_as_it_should_and_leaves_nothing_behind() {
 /// Opens what a host opens once somebody wants it, so that nothing of it is taken for a leak later.
 async fn open_everything(arena: &Arena, process: &Process) {
     let opens = |danger: Danger| {
-        matches!(
-            danger,
-            Danger::Statements(Statements::ThousandTransactions) | Danger::Endless(Endless::HashesPasswordsWithoutEnd)
-        )
+        matches!(danger, Danger::Sql(Sql::ThousandTransactions) | Danger::Endless(Endless::HashesPasswordsWithoutEnd))
     };
     for (name, danger) in ALL.iter().filter(|(_, danger)| opens(*danger)) {
         arena.meet(name, *danger).await;
@@ -89,7 +86,7 @@ async fn dangers_to_the_database_leave_nothing_open(backend: Backend) {
     let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
     let app = TestApp::start_as(&Setup { url: &url, services: &["products"], ..Setup::default() }).await;
     let arena = Arena::of_app(&app);
-    for (name, danger) in ALL.iter().filter(|(_, danger)| matches!(danger, Danger::Statements(_))) {
+    for (name, danger) in ALL.iter().filter(|(_, danger)| matches!(danger, Danger::Sql(_))) {
         arena.meet(name, *danger).await;
         if postgres.is_some() {
             let database = open(&url).await;

@@ -63,7 +63,7 @@ impl Arena {
         }
         let neighbour = self.ask("GET", "/api/products/1/").await;
         assert_eq!(neighbour.status, 200, "a neighbour after {name}: {:?}", neighbour.body);
-        if let Danger::Statements(_) = danger {
+        if let Danger::Sql(_) = danger {
             self.settle(name).await;
         }
     }

@@ -1,6 +1,6 @@
 //! What must come of each danger. A danger without an outcome does not compile.
 
-use super::list::{Allocation, Answers, Calls, Danger, Description, Endless, Logs, Memory, Sandbox, Statements, Traps};
+use super::list::{Allocation, Answers, Danger, Description, Endless, Logs, Memory, Peers, Sandbox, Sql, Traps};
 
 /// What comes of a danger.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +40,8 @@ pub(super) fn expected(danger: Danger) -> Outcome {
         Danger::Answers(danger) => answers(danger),
         Danger::Logs(danger) => logs(danger),
         Danger::Sandbox(danger) => sandbox(danger),
-        Danger::Statements(danger) => statements(danger),
-        Danger::Calls(danger) => calls(danger),
+        Danger::Sql(danger) => statements(danger),
+        Danger::Callees(danger) => calls(danger),
     }
 }
 
@@ -145,27 +145,23 @@ fn sandbox(danger: Sandbox) -> Outcome {
     }
 }
 
-fn statements(danger: Statements) -> Outcome {
+fn statements(danger: Sql) -> Outcome {
     match danger {
-        Statements::ResultTooLarge | Statements::CellTooLarge | Statements::StatementTooLong => {
-            Outcome::Says(&["too-large"])
-        }
-        Statements::TooManyParameters => Outcome::Says(&["invalid", "too-large"]),
-        Statements::ParameterZero => Outcome::Says(&["invalid"]),
-        Statements::TenMillionStatements => COUNTED,
-        Statements::EndlessStatement | Statements::TransactionThenLoop | Statements::WaitsForItself => {
-            Outcome::Deadline
-        }
-        Statements::ThousandTransactions => Outcome::Says(&[OPEN_TRANSACTIONS]),
-        Statements::TransactionThenTrap | Statements::UsesAfterCommit | Statements::DropsTwice => Outcome::Fault,
+        Sql::ResultTooLarge | Sql::CellTooLarge | Sql::StatementTooLong => Outcome::Says(&["too-large"]),
+        Sql::TooManyParameters => Outcome::Says(&["invalid", "too-large"]),
+        Sql::ParameterZero => Outcome::Says(&["invalid"]),
+        Sql::TenMillionStatements => COUNTED,
+        Sql::EndlessStatement | Sql::TransactionThenLoop | Sql::WaitsForItself => Outcome::Deadline,
+        Sql::ThousandTransactions => Outcome::Says(&[OPEN_TRANSACTIONS]),
+        Sql::TransactionThenTrap | Sql::UsesAfterCommit | Sql::DropsTwice => Outcome::Fault,
     }
 }
 
-fn calls(danger: Calls) -> Outcome {
+fn calls(danger: Callees) -> Outcome {
     match danger {
-        Calls::CallsPeersWithoutEnd => COUNTED,
-        Calls::CalleeLoops => Outcome::Deadline,
-        Calls::CalleeTraps | Calls::CalleeOverflowsItsStack => Outcome::Says(&["unavailable"]),
-        Calls::RecursesThroughPeers => Outcome::Says(&[DEPTH]),
+        Callees::CallsPeersWithoutEnd => COUNTED,
+        Callees::CalleeLoops => Outcome::Deadline,
+        Callees::CalleeTraps | Callees::CalleeOverflowsItsStack => Outcome::Says(&["unavailable"]),
+        Callees::RecursesThroughPeers => Outcome::Says(&[DEPTH]),
     }
 }
