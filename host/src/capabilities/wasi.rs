@@ -11,7 +11,7 @@
 //! | `filesystem/*` | no folder to begin with |
 //! | `sockets/*` | sockets are refused before the system is asked for one, names are not looked up |
 //! | `clocks/*`, `io/poll` | the system's clocks; a wait lasts until the invocation's deadline at most |
-//! | `random/*` | the system's random numbers, [`MAX_RANDOM`] bytes a call |
+//! | `random/*` | the system's random numbers, `MAX_RANDOM` bytes a call |
 //! | `http/*` | nothing without a grant, see `outbound` |
 //!
 //! What a guest holds of the host is counted, see [`table`].

@@ -1,6 +1,6 @@
 //! What must come of each danger. A danger without an outcome does not compile.
 
-use super::list::{Allocation, Answers, Danger, Description, Endless, Logs, Memory, Peers, Sandbox, Sql, Traps};
+use super::list::{Allocation, Answers, Callees, Danger, Description, Endless, Logs, Memory, Sandbox, Sql, Traps};
 
 /// What comes of a danger.
 #[derive(Clone, Copy, Debug)]
