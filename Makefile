@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz components check audit smoke setup bench bench-deploys
+.PHONY: help run test soak fuzz components check audit smoke setup bench bench-deploys bench-isolation
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: components ## Sets up what is missing, builds, and serves the demo on :8000
 	@scripts/run.sh
@@ -36,6 +36,10 @@ bench: ## Measures requests against a native twin, with wrk; takes about an hour
 bench-deploys: setup ## Measures how long deploys take, and how much longer their neighbours do meanwhile
 	@scripts/components.sh --fixtures
 	cargo bench --locked -p provesi --bench deploys
+
+bench-isolation: setup ## Measures what endless loops and a flood on one service do to others; BENCH_SECONDS a window, 5 unless set
+	@scripts/components.sh --fixtures
+	cargo bench --locked -p provesi --bench isolation
 
 audit: ## Licences, bans and sources of the dependencies; advisories where they can be fetched
 	@scripts/audit.sh
