@@ -2,7 +2,7 @@
 # Sets up what building and testing need, and says in one line what cannot be had.
 #
 #   scripts/setup.sh            the wasm toolchain: by rustup, or by Debian's packages where rustup cannot download
-#   scripts/setup.sh --tests    also a PostgreSQL server for the tests
+#   scripts/setup.sh --tests    also a PostgreSQL and a Redis server for the tests
 #
 # PROVESI_WASM_TOOLCHAIN=rustup|debian forces one way. What was taken is remembered in target/wasm-toolchain.
 set -euo pipefail
@@ -73,5 +73,13 @@ if [ "${1:-}" = --tests ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>
     say "installing PostgreSQL for the tests"
     if ! { as_root apt-get update -qq && as_root apt-get install -y -qq --no-install-recommends postgresql; } >/dev/null 2>&1; then
         say "PostgreSQL cannot be installed here: tests on it will be skipped"
+    fi
+fi
+
+if [ "${1:-}" = --tests ] && ! [ -x /usr/bin/redis-server ] && ! [ -x /usr/local/bin/redis-server ]; then
+    say "installing Redis for the tests"
+    # Without its service: the tests start their own, and a port that nobody asked for stays closed.
+    if ! { as_root apt-get update -qq && as_root env RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server; } >/dev/null 2>&1; then
+        say "Redis cannot be installed here: tests on it will be skipped"
     fi
 fi

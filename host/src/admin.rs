@@ -9,6 +9,7 @@ mod changes;
 mod events;
 mod guard;
 mod health;
+mod letters;
 mod problem;
 mod query;
 mod request;
@@ -27,12 +28,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::letters::Letters;
 use self::problem::Problem;
 pub use self::token::{AdminToken, TokenError};
 use crate::config::AdminConfig;
 use crate::feed::Feed;
 use crate::listener::{Bounds, Timeouts};
-use crate::registry::{Refusal, Registry};
+use crate::registry::Registry;
 
 /// Components held in memory at once: with 64 MiB each, and twice that while one arrives, half a GiB at most.
 const UPLOADS: usize = 4;
@@ -54,6 +56,7 @@ const TIMEOUTS: Timeouts =
 pub struct Admin {
     registry: Arc<Registry>,
     feed: Arc<Feed>,
+    letters: Letters,
     token: AdminToken,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
     max_component: ByteSize,
@@ -82,6 +85,7 @@ impl Admin {
     pub fn new(
         registry: Arc<Registry>,
         feed: Arc<Feed>,
+        letters: Letters,
         token: AdminToken,
         config: &AdminConfig,
         metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -89,6 +93,7 @@ impl Admin {
         Self {
             registry,
             feed,
+            letters,
             token,
             metrics,
             max_component: config.max_component,
@@ -116,6 +121,9 @@ impl Admin {
             .route("/v1/services/{name}/rollback", post(changes::roll_back))
             .route("/v1/audit", get(state::audit))
             .route("/v1/events", get(follow))
+            .route("/v1/dead-letters", get(letters::list))
+            .route("/v1/dead-letters/{id}", get(letters::show).delete(letters::discard))
+            .route("/v1/dead-letters/{id}/replay", post(letters::replay))
             .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
             .fallback(async || Problem::NotFound)
             .layer(from_fn_with_state(Arc::clone(&self), guard::admit));
@@ -131,12 +139,12 @@ impl Admin {
     }
 
     /// Runs a change to its end, whether or not somebody still waits for it.
-    async fn to_its_end<T: Send + 'static>(
+    async fn to_its_end<T: Send + 'static, E: Into<Problem> + Send + 'static>(
         &self,
-        change: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+        change: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, Problem> {
         match self.work.spawn(change).await {
-            Ok(outcome) => Ok(outcome?),
+            Ok(outcome) => outcome.map_err(Into::into),
             Err(error) => {
                 tracing::error!(%error, "a change broke off");
                 Err(Problem::BrokeOff)

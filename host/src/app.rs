@@ -3,6 +3,7 @@
 //! Everything is checked before a port is bound: a configuration, a component or a database that is not fit stops
 //! the start, and nothing has been served.
 
+mod events;
 mod metrics;
 mod tasks;
 mod watch;
@@ -16,18 +17,21 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::events::Events;
 use self::tasks::Tasks;
-use crate::admin::{Admin, AdminToken};
+use crate::admin::{Admin, AdminToken, Letters};
+use crate::cache::Cache;
 use crate::capabilities::passwords::Hasher;
 use crate::config::{AccessMode, CanaryConfig, Config, StorageUrl};
-use crate::db::{Bounds, Storage};
+use crate::db::{Bounds, Database, Storage};
 use crate::dispatch::Dispatch;
 use crate::feed::Feed;
 use crate::gateway::Gateway;
 use crate::identity::{Identity, Keys, Revocations};
 use crate::listener::Server;
-use crate::registry::{Registry, ServiceTables};
+use crate::registry::{Grantable, Registry, ServiceTables};
 use crate::runtime::Runtime;
+use crate::tasks::{Board, Sharing};
 
 /// What the command line says besides the configuration.
 pub struct Options {
@@ -50,17 +54,20 @@ pub struct App {
     registry: Arc<Registry>,
     identity: Arc<Identity>,
     tasks: Arc<Tasks>,
+    events: Arc<Events>,
     runtime: Arc<Runtime>,
+    cache: Arc<Cache>,
     canary: CanaryConfig,
     watch: Option<watch::Watch>,
 }
 
-/// The host's own database needs little: a revocation is a few dozen bytes. One connection listens.
+/// The host's own database: an event has at most 256 KiB, a task is a row, a revocation a few dozen bytes. Two
+/// connections listen.
 const HOST_BOUNDS: Bounds = Bounds {
-    connections: 3,
+    connections: 8,
     result_bytes: 64 << 20,
     statement_bytes: 64 << 10,
-    params_bytes: 64 << 10,
+    params_bytes: 1 << 20,
     statement_timeout: Duration::from_secs(30),
 };
 
@@ -76,21 +83,27 @@ impl App {
             .map(drop)?;
         let data = std::fs::canonicalize(&options.data)?;
         let storage = open_storage(config, &data).await?;
-        let identity = Arc::new(open_identity(config, &storage, &data).await?);
-        let cache = config.runtime.cache.clone().unwrap_or_else(|| data.join("cache"));
+        let own = Arc::new(storage.open("provesi_host", HOST_BOUNDS).await?);
+        let identity = Arc::new(open_identity(config, &own, &data).await?);
+        let board = Arc::new(Board::open(Arc::clone(&own), sharing(config)).await?);
+        let cache = Arc::new(Cache::open(&config.cache).await?);
+        let compiled = config.runtime.cache.clone().unwrap_or_else(|| data.join("cache"));
         let max_memory = usize::try_from(config.runtime.max_memory.as_u64())?;
-        let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, options.compiler, cache)?);
+        let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, options.compiler, compiled)?);
         let hasher = Arc::new(Hasher::new(config.identity.password_concurrency, config.identity.password_queue));
         let feed = Arc::new(Feed::new());
         let (file, told) = (config.file.clone(), Arc::clone(&feed));
         let tables: ServiceTables = Box::new(move || Ok(Config::load(&file)?.services));
+        let grantable = Grantable { identity: Arc::clone(&identity), hasher, cache: Arc::clone(&cache) };
         let engine = Arc::clone(&runtime);
-        let registry = Registry::open(engine, storage, Arc::clone(&identity), hasher, tables, told).await?;
+        let registry = Registry::open(engine, storage, grantable, tables, told, Arc::clone(&board)).await?;
         let registry = Arc::new(registry);
         registry.restore(&config.services).await?;
         let dispatch =
             Arc::new(Dispatch::new(config.runtime.max_instances, config.runtime.call_depth, Arc::clone(&feed)));
-        let tasks = Arc::new(Tasks::new(Arc::clone(&registry), Arc::clone(&dispatch), options.demo));
+        let (services, caller, told) = (Arc::clone(&registry), Arc::clone(&dispatch), Arc::clone(&feed));
+        let events = Arc::new(Events::open(&config.events, own, services, caller, told).await?);
+        let tasks = Arc::new(Tasks::new(Arc::clone(&registry), Arc::clone(&dispatch), board, options.demo));
         tasks.fill().await?;
         let watch = options.watch.then(|| watch::Watch::start(&config.services)).transpose()?;
         let token = AdminToken::load_or_create(&data)?;
@@ -100,11 +113,12 @@ impl App {
             tracing::warn!("gateway.access = \"open\": most routes are public, as in the old system");
         }
         let gateway = Arc::new(Gateway::new(&config.gateway, Arc::clone(&registry), dispatch, Arc::clone(&identity)));
-        let counted = Arc::clone(&registry);
-        let render = Arc::new(move || metrics::render(&counted));
-        let admin = Arc::new(Admin::new(Arc::clone(&registry), feed, token, &config.admin, render));
+        let counted = (Arc::clone(&registry), Arc::clone(&cache), Arc::clone(&events.stats));
+        let render = Arc::new(move || metrics::render(&counted.0, &counted.1) + &metrics::render_events(&counted.2));
+        let letters = Letters { dead: Arc::clone(&events.dead), broker: Arc::clone(&events.broker) };
+        let admin = Arc::new(Admin::new(Arc::clone(&registry), feed, letters, token, &config.admin, render));
         let canary = config.canary.clone();
-        Ok(Self { public, operators, gateway, admin, registry, identity, tasks, runtime, canary, watch })
+        Ok(Self { public, operators, gateway, admin, registry, identity, tasks, events, runtime, cache, canary, watch })
     }
 
     /// Returns the address of the public listener.
@@ -135,6 +149,7 @@ impl App {
         let (runtime, until) = (self.runtime, stop.clone());
         background.spawn(async move { runtime.sweep_idle(until).await });
         background.spawn(Arc::clone(&self.tasks).follow(background.clone(), stop.clone()));
+        background.spawn(Arc::clone(&self.events).follow(background.clone(), stop.clone()));
         if let Some(watch) = self.watch {
             background.spawn(watch.follow(Arc::clone(&self.registry), stop.clone()));
         }
@@ -147,6 +162,8 @@ impl App {
         self.admin.drain().await;
         background.close();
         background.wait().await;
+        self.events.broker.close().await;
+        self.cache.close().await;
         self.registry.close().await;
         tracing::info!("stopped");
     }
@@ -160,9 +177,16 @@ async fn open_storage(config: &Config, data: &Path) -> anyhow::Result<Storage> {
     })
 }
 
-async fn open_identity(config: &Config, storage: &Storage, data: &Path) -> anyhow::Result<Identity> {
+/// Files belong to this process; a server may have other hosts on it.
+fn sharing(config: &Config) -> Sharing {
+    match config.storage.url {
+        StorageUrl::Sqlite => Sharing::Alone,
+        StorageUrl::Postgres(_) => Sharing::Shared,
+    }
+}
+
+async fn open_identity(config: &Config, own: &Arc<Database>, data: &Path) -> anyhow::Result<Identity> {
     let keys = Keys::load_or_create(&data.join("keys"))?;
-    let database = storage.open("provesi_host", HOST_BOUNDS).await?;
-    let revocations = Revocations::load(database).await?;
+    let revocations = Revocations::load(Arc::clone(own)).await?;
     Ok(Identity::new(&config.identity.issuer, keys, Arc::new(revocations)))
 }

@@ -29,3 +29,12 @@ pub mod worker {
         exports: { default: async },
     });
 }
+
+/// The optional export `subscriber`.
+pub mod subscriber {
+    wasmtime::component::bindgen!({
+        path: ["../wit/wasi-config", "../wit/platform"],
+        world: "provesi:platform/with-subscriber",
+        exports: { default: async },
+    });
+}

@@ -5,6 +5,7 @@
 //!
 //! Not here: who is granted what (see `runtime::linker`).
 
+pub mod cache;
 pub mod log;
 pub mod outbound;
 pub mod passwords;

@@ -13,6 +13,7 @@ mod failure;
 mod host;
 mod inspect;
 mod layout;
+mod letters;
 mod progress;
 mod refusal;
 mod screen;
@@ -49,7 +50,7 @@ pub enum Command {
     Status(Status),
     /// Lists the revisions of a service, the newest first.
     Revisions(Revisions),
-    /// Follows what happens, one line per event, until Ctrl-C.
+    /// Follows what happens until Ctrl-C, or shows, replays and discards events that a service could not handle.
     Events(Events),
     /// Lists who changed what, the newest first.
     Audit(Audit),
@@ -106,7 +107,7 @@ impl Command {
             Self::Rollback(rollback) => &rollback.host,
             Self::Status(status) => &status.host,
             Self::Revisions(revisions) => &revisions.host,
-            Self::Events(events) => &events.host,
+            Self::Events(events) => events.host(),
             Self::Audit(audit) => &audit.host,
             Self::Remove(remove) => &remove.host,
         }
@@ -144,6 +145,9 @@ mod tests {
         assert_eq!(refused("traffic products"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("traffic products 7=101"), ErrorKind::ValueValidation);
         assert_eq!(refused("rollback products --to 0"), ErrorKind::ValueValidation);
+        assert_eq!(refused("events replay"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("events discard x"), ErrorKind::ValueValidation);
+        assert_eq!(refused("events list --limit 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("status --admin https://127.0.0.1:9000"), ErrorKind::ValueValidation);
     }
 
@@ -152,6 +156,8 @@ mod tests {
         let parse = |words: &[&str]| Line::try_parse_from(words).map(|line| line.command);
         assert!(matches!(parse(&["provesi", "status"]), Ok(Command::Status(_))));
         assert!(matches!(parse(&["provesi", "audit", "--limit", "5"]), Ok(Command::Audit(_))));
+        assert!(matches!(parse(&["provesi", "events"]), Ok(Command::Events(_))));
+        assert!(matches!(parse(&["provesi", "events", "list", "--json"]), Ok(Command::Events(_))));
         assert_eq!(refused("revisions"), ErrorKind::MissingRequiredArgument);
     }
 }

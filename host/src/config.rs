@@ -5,6 +5,8 @@
 
 mod admin;
 mod breaker;
+mod cache;
+mod events;
 mod gateway;
 mod limits;
 
@@ -19,6 +21,8 @@ use serde::Deserialize;
 
 pub use self::admin::{AdminConfig, CanaryConfig};
 pub use self::breaker::{BreakerConfig, OPEN_AT_MOST};
+pub use self::cache::{CacheConfig, CacheUrl};
+pub use self::events::{EventsConfig, EventsUrl};
 pub use self::gateway::{AccessMode, GatewayConfig, Sticky};
 pub use self::limits::{Limits, MAX_TABLES};
 use crate::names::{Destination, ServiceName};
@@ -39,6 +43,12 @@ pub struct Config {
     /// Where data is kept.
     #[serde(default)]
     pub storage: StorageConfig,
+    /// Where services keep what can be computed again.
+    #[serde(default)]
+    pub cache: CacheConfig,
+    /// Events between services.
+    #[serde(default)]
+    pub events: EventsConfig,
     /// What runs components.
     #[serde(default)]
     pub runtime: RuntimeConfig,
@@ -237,6 +247,8 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.gateway.check()?;
         self.canary.check()?;
+        self.cache.check()?;
+        self.events.check()?;
         for (name, service) in &self.services {
             service.breaker.check(name)?;
             service.limits.check(name, self.runtime.max_memory)?;

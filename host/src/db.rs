@@ -11,6 +11,7 @@ mod changes;
 pub(crate) mod fuzzing;
 mod lease;
 pub mod ledger;
+pub mod outbox;
 mod postgres;
 mod provision;
 mod sqlite;
@@ -19,7 +20,10 @@ mod transaction;
 mod value;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 pub use self::changes::Changes;
 use self::lease::Lease;
@@ -86,6 +90,8 @@ pub enum Caller {
 pub struct Database {
     pools: Pools,
     bounds: Bounds,
+    /// Told of each commit that left something in the outbox.
+    published: Arc<Notify>,
 }
 
 enum Pools {
@@ -132,7 +138,7 @@ impl Storage {
                 Pools::Postgres(postgres::open(options, bounds, self.acquire_timeout).await.map_err(failed)?)
             }
         };
-        Ok(Database { pools, bounds })
+        Ok(Database { pools, bounds, published: Arc::default() })
     }
 
     /// Says which database this is, for people.
@@ -210,7 +216,23 @@ impl Database {
         let until = caller.until(&self.bounds);
         let mut lease = self.lease(options.kind(), until).await?;
         lease.begin(until, options).await?;
-        Ok(Transaction::new(lease, self.bounds, caller))
+        Ok(Transaction::new(lease, self.bounds, caller, Arc::clone(&self.published)))
+    }
+
+    /// Says whether other hosts can be on the same database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.pools, Pools::Postgres(_))
+    }
+
+    /// Returns the SQL expression of the database's own clock, in microseconds since 1970-01-01, UTC.
+    ///
+    /// Hosts compare times only by this one. On PostgreSQL it stands still during a statement, on SQLite only during
+    /// one row: a statement that compares several rows with it gets it as a parameter.
+    pub fn clock(&self) -> &'static str {
+        match self.pools {
+            Pools::Sqlite(_) => "CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)",
+            Pools::Postgres(_) => "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT)",
+        }
     }
 
     /// Closes all connections, after what runs on them.

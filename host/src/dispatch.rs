@@ -22,6 +22,7 @@ pub use self::response::Answer;
 #[cfg(any(fuzzing, test))]
 pub(crate) use self::response::check;
 use crate::bindings::exports::provesi::platform::service::Request;
+use crate::bindings::subscriber::exports::provesi::platform::subscriber::Event as DeliveredEvent;
 use crate::fault::{CallError, GuestFault};
 use crate::feed::{Event, Feed, Kind};
 use crate::names::{RequestId, ServiceName};
@@ -117,6 +118,34 @@ impl Dispatch {
         let invocation = self.invocation(view, request_id.clone(), deadline);
         let _permit = self.permit(&revision, deadline, 0).await?;
         let outcome = revision.linked.run_task(invocation, &task.name).await;
+        outcome.map_err(|failure| self.failed(&revision, &request_id, failure))
+    }
+
+    /// Hands a service one event, within the limits that its requests have.
+    ///
+    /// # Errors
+    /// When the service fails or has no room; the inner error is its own word.
+    ///
+    /// # Cancel safety
+    /// As for [`Dispatch::handle`].
+    pub async fn deliver_event(
+        self: &Arc<Self>,
+        view: View,
+        event: &DeliveredEvent,
+    ) -> Result<Result<(), String>, CallError> {
+        let revision = Arc::clone(&view.entry);
+        let request_id = RequestId::generate();
+        let started = Instant::now();
+        let deadline = started + revision.limits.deadline;
+        let invocation = self.invocation(view, request_id.clone(), deadline);
+        let _permit = self.permit(&revision, deadline, 0).await?;
+        let outcome = revision.linked.handle_event(invocation, event).await;
+        let kind = match &outcome {
+            Ok(Ok(())) => Outcome::Answered,
+            Ok(Err(_)) => Outcome::Failed,
+            Err(_) => Outcome::Fault,
+        };
+        revision.stats.record(kind, started.elapsed());
         outcome.map_err(|failure| self.failed(&revision, &request_id, failure))
     }
 

@@ -72,6 +72,8 @@ pub enum Kind {
     Fault,
     /// A breaker keeps calls away from an operation, or lets them through again; `detail` says which, and why.
     Breaker,
+    /// A subscriber could not handle an event; `detail` names it.
+    DeadLetter,
 }
 
 impl Event {
@@ -94,6 +96,7 @@ impl Kind {
             Self::ServiceRemoved => "service.removed",
             Self::Fault => "fault",
             Self::Breaker => "breaker",
+            Self::DeadLetter => "dead-letter",
         }
     }
 }

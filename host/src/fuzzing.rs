@@ -156,7 +156,7 @@ impl Tokens {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let revocations = tokio.block_on(async {
             let database = storage.open("host", bounds).await.expect("a database");
-            Revocations::load(database).await.expect("its table")
+            Revocations::load(Arc::new(database)).await.expect("its table")
         });
         let keys = Keys::load_or_create(&folder.join("keys")).expect("keys");
         let identity = Identity::new("provesi", keys, Arc::new(revocations));
@@ -224,9 +224,11 @@ impl Deploys {
         let resources = Resources {
             service: "a".parse().expect("a name"),
             database: None,
+            topics: None,
             identity: None,
             hasher: None,
             outbound: None,
+            cache: None,
             config: Arc::new(WasiConfigVariables::new()),
             cpu: Arc::new(CpuShare::new(50)),
             limits: Limits::default(),

@@ -7,11 +7,13 @@
 pub mod admin;
 pub mod app;
 pub mod bindings;
+pub mod cache;
 pub mod capabilities;
 pub mod cli;
 pub mod config;
 pub mod db;
 pub mod dispatch;
+pub mod events;
 pub mod fault;
 pub mod feed;
 #[cfg(any(fuzzing, test))]
@@ -24,4 +26,5 @@ pub mod names;
 pub mod registry;
 pub mod runtime;
 pub mod shutdown;
+pub mod tasks;
 pub mod telemetry;

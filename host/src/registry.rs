@@ -13,6 +13,7 @@ mod canary;
 mod contract;
 mod deploy;
 mod description;
+mod events;
 mod operations;
 mod pointer;
 mod prepare;
@@ -40,7 +41,7 @@ pub use self::contract::{Breach, Party, breaches};
 pub use self::deploy::{Activation, Percent};
 pub use self::description::{Access, DescriptionError, Method, Route, ServiceDescription, Task};
 pub use self::operations::{Operation, Operations};
-pub use self::prepare::ServiceError;
+pub use self::prepare::{Grantable, ServiceError};
 use self::prepare::{Settings, Workshop};
 pub use self::refusal::Refusal;
 pub use self::restore::RestoreError;
@@ -49,16 +50,17 @@ pub(crate) use self::routes::Patterns;
 pub use self::routes::{MatchedRoute, RouteCollision, RouteMatch, RouteTable};
 pub use self::snapshot::{Live, Revision, Snapshot, SnapshotError, Ticket};
 pub use self::stats::Outcome;
-pub use self::status::{AuditEntry, Checked, Deployed, Moved, RevisionStatus, ServiceStatus, Share, Weights};
+pub use self::status::{
+    AuditEntry, Checked, Deployed, Moved, RevisionStatus, ServiceStatus, Share, TaskStatus, Weights,
+};
 pub use self::store::StoreError;
 use self::store::{Pointer, Store};
-use crate::capabilities::passwords::Hasher;
 use crate::config::{ConfigError, ServiceConfig};
 use crate::db::Storage;
 use crate::feed::Feed;
-use crate::identity::Identity;
 use crate::names::{RevisionNumber, ServiceName};
 use crate::runtime::Runtime;
+use crate::tasks::Board;
 
 /// Longest wait for another change of the same service, or for the moment of another's activation.
 const TURN: Duration = Duration::from_secs(30);
@@ -72,6 +74,8 @@ pub struct Registry {
     store: Store,
     tables: ServiceTables,
     feed: Arc<Feed>,
+    /// When tasks have run and will.
+    tasks: Arc<Board>,
     snapshot: ArcSwap<Snapshot>,
     changed: watch::Sender<()>,
     /// What the store says; held from the contract check to the swap, so that two activations never cross.
@@ -97,18 +101,19 @@ impl Registry {
     pub async fn open(
         runtime: Arc<Runtime>,
         storage: Storage,
-        identity: Arc<Identity>,
-        hasher: Arc<Hasher>,
+        grantable: Grantable,
         tables: ServiceTables,
         feed: Arc<Feed>,
+        tasks: Arc<Board>,
     ) -> Result<Self, StoreError> {
-        let workshop = Workshop::new(runtime, storage, identity, hasher);
+        let workshop = Workshop::new(runtime, storage, grantable);
         let store = Store::open(workshop.storage()).await?;
         Ok(Self {
             workshop,
             store,
             tables,
             feed,
+            tasks,
             snapshot: ArcSwap::default(),
             changed: watch::Sender::new(()),
             state: AsyncMutex::default(),

@@ -41,6 +41,15 @@ impl DocumentType {
     }
 }
 
+/// Returns the name that people read: first and last name, or the user name when both are empty.
+pub fn display_name(username: &str, first_name: &str, last_name: &str) -> String {
+    let name = format!("{first_name} {last_name}");
+    match name.trim() {
+        "" => username.to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 /// Says whether a user name has only letters, digits and `_.@+-`.
 pub fn is_username(text: &str) -> bool {
     text.chars().all(|c| c.is_alphanumeric() || "_.@+-".contains(c))
@@ -126,6 +135,14 @@ const COMMON: [&str; 48] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_no_name_is_called_by_the_user_name() {
+        assert_eq!(display_name("ana", "Ana", "Ruiz"), "Ana Ruiz");
+        assert_eq!(display_name("ana", "", "Ruiz"), "Ruiz");
+        assert_eq!(display_name("ana", "Ana", ""), "Ana");
+        assert_eq!(display_name("ana", "", ""), "ana");
+    }
 
     #[test]
     fn user_names_are_as_the_contract_says() {

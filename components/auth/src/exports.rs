@@ -6,6 +6,7 @@ use provesi_sdk::bootstrap::{Bootstrap, StartMode};
 use provesi_sdk::sql::{Connection, Database, Transaction};
 use provesi_sdk::{clock, fill_empty, params, passwords, row};
 
+use crate::domain;
 use crate::store::{self, Fields};
 
 mod generated {
@@ -46,8 +47,7 @@ impl Guest for Component {
         provesi_sdk::report_panics();
         let found = Database.first::<Found>(FIND, params![user_id, true]).map_err(|_| Error::Unavailable)?;
         let found = found.ok_or(Error::NotFound)?;
-        let name = format!("{} {}", found.first_name, found.last_name).trim().to_owned();
-        let display_name = if name.is_empty() { found.username.clone() } else { name };
+        let display_name = domain::display_name(&found.username, &found.first_name, &found.last_name);
         Ok(User { id: found.id, username: found.username, display_name, role: found.role })
     }
 }

@@ -22,8 +22,13 @@ const ADDRESS: &[&str] = &["x-real-ip"];
 impl Service for Auth {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Users and their tokens.";
-    const MIGRATIONS: &'static [Migration] =
-        &[idempotency::MIGRATION, migration!("auth", "0001_users"), migration!("auth", "0002_login_attempts")];
+    const MIGRATIONS: &'static [Migration] = &[
+        idempotency::MIGRATION,
+        migration!("auth", "0001_users"),
+        migration!("auth", "0002_login_attempts"),
+        migration!("auth", "0003_versions"),
+    ];
+    const TOPICS: &'static [&'static str] = &[users::RENAMED];
     const IDEMPOTENT: &'static [&'static str] = &["provesi:auth/directory#find"];
     const ROUTES: &'static [Route] = &[
         Route::post("/auth/login/", "login", session::login)

@@ -3,6 +3,8 @@
 use provesi_sdk::sql::{self, Column, Connection, Error};
 use provesi_sdk::{Timestamp, columns, params, row};
 
+use crate::domain;
+
 row! {
     /// All columns that can be set.
     pub(crate) struct Fields {
@@ -74,8 +76,23 @@ pub(crate) fn insert(tx: &impl Connection, new: &Fields, now: Timestamp) -> Resu
     sql::insert(tx, "users", columns)
 }
 
+/// Counts a change that is about to be made, and returns the new count; none when there is no such user.
+///
+/// Others that change the user wait from here on: what is read now is what the change is made of.
+pub(crate) fn touch(tx: &impl Connection, id: i64, now: Timestamp) -> Result<Option<i64>, Error> {
+    const TOUCH: &str = "UPDATE users SET version = version + 1, updated_at = $1 WHERE id = $2 RETURNING version";
+    Ok(tx.first::<(i64,)>(TOUCH, params![now, id])?.map(|(version,)| version))
+}
+
 pub(crate) fn update(tx: &impl Connection, id: i64, new: &Fields, now: Timestamp) -> Result<u64, Error> {
     sql::update(tx, "users", id, columns(new, now))
+}
+
+impl Fields {
+    /// Returns the name that people read.
+    pub(crate) fn display_name(&self) -> String {
+        domain::display_name(&self.username, &self.first_name, &self.last_name)
+    }
 }
 
 fn columns(user: &Fields, now: Timestamp) -> Vec<Column> {

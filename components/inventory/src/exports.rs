@@ -4,8 +4,10 @@
 
 use provesi_sdk::bootstrap::{Bootstrap, StartMode};
 use provesi_sdk::sql::{self, Connection, Database};
-use provesi_sdk::{clock, columns, fill_empty, params, row};
+use provesi_sdk::{clock, columns, fill_empty, log, params, row};
 
+use crate::copies;
+use crate::levels::{self, MinStock};
 use crate::peers::generated::exports::provesi::inventory::stock as wit;
 use crate::peers::{self, generated};
 use crate::store::{self, Reserved};
@@ -52,7 +54,12 @@ impl wit::Guest for Component {
             return Err(wit::Error::Mismatch);
         }
         match run(|tx| store::reserve(tx, order_id, product_id, warehouse_id, units))? {
-            Reserved::Held => Ok(()),
+            Reserved::Held(known) => {
+                if known == MinStock::Unknown {
+                    learn(product_id);
+                }
+                Ok(())
+            }
             Reserved::Insufficient => Err(wit::Error::Insufficient),
             Reserved::Mismatch => Err(wit::Error::Mismatch),
         }
@@ -72,6 +79,19 @@ impl wit::Guest for Component {
         provesi_sdk::report_panics();
         let found = Database.first::<Place>(FIND, params![order_id]).map_err(|_| wit::Error::Unavailable)?;
         Ok(found.map(Into::into))
+    }
+}
+
+/// Asks the catalogue what the events have not told of a product; without an answer, the next order asks again.
+fn learn(product_id: i64) {
+    let learnt = peers::product_of(product_id).and_then(|product| {
+        sql::transaction(|tx| {
+            copies::remember(tx, &product)?;
+            levels::check(tx, product.id)
+        })
+    });
+    if let Err(error) = learnt {
+        log::warn("the min_stock of a product is not known", &[("error", &format!("{error:?}"))]);
     }
 }
 
@@ -127,6 +147,7 @@ fn fill(tx: &sql::Transaction) -> provesi_sdk::Result<Vec<String>> {
     }
     for (name, units) in STOCK {
         let product = peers::product(name)?;
+        copies::remember(tx, &product)?;
         for (warehouse, quantity) in warehouses.iter().zip(units).filter(|(_, units)| *units > 0) {
             let row = columns! {
                 product_id: product.id,

@@ -3,13 +3,15 @@
 //! Not here: what a product is (see `products`), placement of orders (see `orders`).
 
 mod api;
+mod copies;
 #[cfg(target_arch = "wasm32")]
 mod exports;
+mod levels;
 mod peers;
 #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "used by the exports of the component"))]
 mod store;
 
-use provesi_sdk::{Access, Migration, Route, Service, idempotency, migration};
+use provesi_sdk::{Access, Migration, Route, Service, Subscription, idempotency, migration};
 
 use crate::api::{measurements, stock, warehouses};
 
@@ -22,7 +24,16 @@ const KEY: &[&str] = &[idempotency::HEADER];
 impl Service for Inventory {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Warehouses, stock and measurements.";
-    const MIGRATIONS: &'static [Migration] = &[idempotency::MIGRATION, migration!("inventory", "0001_stock")];
+    const MIGRATIONS: &'static [Migration] = &[
+        idempotency::MIGRATION,
+        migration!("inventory", "0001_stock"),
+        migration!("inventory", "0002_known_products"),
+    ];
+    const TOPICS: &'static [&'static str] = levels::TOPICS;
+    const SUBSCRIPTIONS: &'static [Subscription] = &[
+        Subscription::new("products.renamed", copies::renamed),
+        Subscription::new("products.changed", copies::changed),
+    ];
     const IDEMPOTENT: &'static [&'static str] = &[
         "provesi:inventory/stock#candidates",
         "provesi:inventory/stock#holder",
@@ -88,3 +99,4 @@ impl Service for Inventory {
 }
 
 provesi_sdk::export_service!(Inventory);
+provesi_sdk::export_subscriber!(Inventory);

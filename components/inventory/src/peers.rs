@@ -31,6 +31,12 @@ pub(crate) fn product(name: &str) -> Result<Product> {
     catalog::find_by_name(name).map_err(failed)
 }
 
+/// Finds an active product by its id.
+#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "used by the exports of the component"))]
+pub(crate) fn product_of(id: i64) -> Result<Product> {
+    catalog::find(id).map_err(failed)
+}
+
 fn failed(error: catalog::Error) -> Error {
     match error {
         catalog::Error::NotFound => Error::not_found("Producto no encontrado"),

@@ -3,6 +3,8 @@
 use provesi_sdk::sql::{Connection, Transaction};
 use provesi_sdk::{Result, clock, params, row};
 
+use crate::levels::{self, Change, MinStock};
+
 row! {
     /// What an order has done to the stock.
     pub(crate) struct Reservation {
@@ -17,7 +19,7 @@ row! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reserved {
     /// The units are held.
-    Held,
+    Held(MinStock),
     /// The warehouse has not so many available.
     Insufficient,
     /// The order holds something else, or gave back for good.
@@ -42,10 +44,10 @@ pub(crate) fn reserve(tx: &Transaction, order: i64, product: i64, warehouse: i64
             found.state != "RELEASED"
                 && (found.product_id, found.warehouse_id, found.units) == (product, warehouse, units)
         });
-        return Ok(if same { Reserved::Held } else { Reserved::Mismatch });
+        return Ok(if same { Reserved::Held(MinStock::Known) } else { Reserved::Mismatch });
     }
     if tx.execute(HOLD, params![units, now, product, warehouse, units])? == 1 {
-        return Ok(Reserved::Held);
+        return Ok(Reserved::Held(levels::tell(tx, product, warehouse, Change::Taken)?));
     }
     tx.execute("DELETE FROM reservations WHERE order_id = $1", params![order])?;
     Ok(Reserved::Insufficient)
@@ -62,6 +64,7 @@ pub(crate) fn settle(tx: &Transaction, order: i64) -> Result<bool> {
     let Some(found) = find(tx, order)? else { return Ok(false) };
     if changed == 1 {
         tx.execute(TAKE, params![found.units, found.units, now, found.product_id, found.warehouse_id])?;
+        levels::tell(tx, found.product_id, found.warehouse_id, Change::Taken)?;
     }
     Ok(found.state == "SETTLED")
 }
@@ -84,6 +87,7 @@ pub(crate) fn release(tx: &Transaction, order: i64) -> Result<()> {
         if tx.execute(LET_GO, params![now, order, state])? == 1 {
             let found = find(tx, order)?.expect("the row was just changed");
             tx.execute(give_back, params![found.units, now, found.product_id, found.warehouse_id])?;
+            levels::tell(tx, found.product_id, found.warehouse_id, Change::Given)?;
         }
     }
     Ok(())

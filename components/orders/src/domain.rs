@@ -3,7 +3,7 @@
 use provesi_sdk::Choice;
 
 /// Where an order stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Stored, not yet placed.
     Pending,

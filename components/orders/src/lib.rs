@@ -7,12 +7,16 @@ mod api;
 pub mod domain;
 #[cfg(target_arch = "wasm32")]
 mod exports;
+mod names;
 mod peers;
 #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "used by the exports of the component"))]
 mod placement;
+pub mod saga;
 mod store;
 
-use provesi_sdk::{Access, Migration, Route, Service, Task, idempotency, migration};
+use std::time::Duration;
+
+use provesi_sdk::{Access, Migration, Route, Service, Subscription, Task, idempotency, migration};
 
 use crate::api::{change, create, read};
 
@@ -29,9 +33,16 @@ const RECOVER: &str = "recover";
 impl Service for Orders {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Orders of one product each, placed in one warehouse.";
-    const MIGRATIONS: &'static [Migration] = &[idempotency::MIGRATION, migration!("orders", "0001_orders")];
-    // Twice the age from which an order counts as unfinished, and far inside the minute of the contract.
-    const TASKS: &'static [Task] = &[Task { name: "recover", interval_ms: 10_000, deadline_ms: 30_000 }];
+    const MIGRATIONS: &'static [Migration] =
+        &[idempotency::MIGRATION, migration!("orders", "0001_orders"), migration!("orders", "0002_names")];
+    const TOPICS: &'static [&'static str] = store::TOPICS;
+    const SUBSCRIPTIONS: &'static [Subscription] = &[
+        Subscription::new("products.renamed", names::product),
+        Subscription::new("auth.user-renamed", names::customer),
+    ];
+    // Both short, for the minute of the contract: a run takes up a part of what an outage has left, and one in which the
+    // host is killed may keep others from running until its deadline.
+    const TASKS: &'static [Task] = &[Task::every("recover", Duration::from_secs(2)).deadline(Duration::from_secs(10))];
     const ROUTES: &'static [Route] = &[
         Route::get("/orders/", "list-orders", read::list)
             .open_in_legacy()
@@ -67,3 +78,4 @@ impl Service for Orders {
 }
 
 provesi_sdk::export_service!(Orders);
+provesi_sdk::export_subscriber!(Orders);

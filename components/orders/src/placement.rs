@@ -1,123 +1,109 @@
-//! The steps of an order: place, settle, release. Each is durable before the next and can be repeated.
+//! The steps of an order with their effects: at inventory, and in the service's own database.
+//!
+//! Not here: which step comes when (see `saga`).
 
 use provesi_sdk::{Error, Result, clock};
 
-use crate::domain;
+use crate::domain::{self, Candidate, Status};
 use crate::peers::{self, Claim, StockError};
-use crate::store::{self, Draft, Step};
+use crate::saga::{self, Effects, End, Reserved, Rest, Saga, Step, Unreachable};
+use crate::store::{self, Draft};
 
 /// Age in seconds from which an order with a step left counts as abandoned: twice the deadline of a request.
 const ABANDONED_AFTER: i64 = 10;
 
-/// How placement ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Placed {
-    /// In a warehouse.
-    Confirmed,
-    /// No warehouse had enough.
-    Rejected,
-}
+/// Seconds after which a run of the task leaves the rest to the next one; the call that it is at may take as long again
+/// before its deadline.
+const RUN: i64 = 4;
 
-/// Places a stored order and takes its stock.
+/// Places a stored order and takes its stock; the order itself says how it ended.
 ///
 /// # Errors
 /// When inventory cannot be asked: the order is rejected then, and holds nothing in the end.
-pub(crate) fn place(draft: &Draft) -> Result<Placed> {
-    match try_place(draft) {
-        Ok(Outcome::Confirmed) => Ok(Placed::Confirmed),
-        // Whoever cancelled it, or the task, gives back what it holds.
-        Ok(Outcome::Cancelled) => Ok(Placed::Rejected),
-        Ok(Outcome::NoStock) => {
-            store::reject(draft.id)?;
-            store::done(draft.id, Step::Release)?;
-            Ok(Placed::Rejected)
-        }
-        Err(Failed::Stock) => {
-            store::reject(draft.id)?;
-            // If this fails too, the task gives back what the order may hold.
-            let _ = release(draft.id);
-            Err(Error::unavailable("Error al comunicarse con el servicio de inventario"))
-        }
-        Err(Failed::Own(error)) => Err(error),
+pub(crate) fn place(draft: &Draft) -> Result<()> {
+    match saga::run(Saga::resume(Step::Place), &mut Order(draft))? {
+        (End::Unreachable, _) => Err(Error::unavailable("Error al comunicarse con el servicio de inventario")),
+        _ => Ok(()),
     }
 }
 
-/// Finishes or undoes what was abandoned; returns how many orders could not be dealt with yet.
+/// Cancels an order that has a status, and gives back what it holds; says whether it still had it.
+///
+/// The order is cancelled whatever happens at inventory: the task gives back what is not given back here.
+pub(crate) fn cancel(draft: &Draft, from: Status) -> Result<bool> {
+    let (end, _) = saga::run(Saga::Cancel(from), &mut Order(draft))?;
+    Ok(end != End::Superseded)
+}
+
+/// Finishes or undoes what was abandoned; returns how many orders of those at hand could not be dealt with yet.
 pub(crate) fn recover() -> Result<usize> {
-    let mut left = 0;
-    for draft in store::unfinished(clock::now().plus_seconds(-ABANDONED_AFTER))? {
-        let outcome = match draft.step() {
-            Some(Step::Place) => place(&draft).map(drop),
-            Some(Step::Settle) => settle(draft.id),
-            Some(Step::Release) => release(draft.id),
-            None => Ok(()),
-        };
-        left += usize::from(outcome.is_err());
+    let started = clock::now();
+    let drafts = store::unfinished(started, ABANDONED_AFTER)?;
+    let mut waiting = 0;
+    for (done, draft) in drafts.iter().enumerate() {
+        if clock::now() > started.plus_seconds(RUN) {
+            return Ok(waiting + drafts.len() - done);
+        }
+        let Some(step) = draft.step() else { continue };
+        let outcome = saga::run(Saga::resume(step), &mut Order(draft));
+        waiting += usize::from(!matches!(outcome, Ok((_, Rest::Nothing))));
     }
-    Ok(left)
+    Ok(waiting)
 }
 
-/// Gives back what an order holds or has taken.
-pub(crate) fn release(order: i64) -> Result<()> {
-    peers::release(order).map_err(|_| unavailable())?;
-    store::done(order, Step::Release)
-}
+/// The order that steps are taken for.
+struct Order<'d>(&'d Draft);
 
-fn settle(order: i64) -> Result<()> {
-    peers::settle(order).map_err(|_| unavailable())?;
-    store::done(order, Step::Settle)
-}
+impl Effects for Order<'_> {
+    type Warehouse = Candidate;
+    type Error = Error;
 
-enum Outcome {
-    Confirmed,
-    NoStock,
-    Cancelled,
-}
-
-enum Failed {
-    Stock,
-    Own(Error),
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self::Own(error)
+    fn holder(&mut self) -> Result<Option<Candidate>, Unreachable> {
+        peers::holder(self.0.id).map_err(|_| Unreachable)
     }
-}
 
-fn try_place(draft: &Draft) -> Result<Outcome, Failed> {
-    // A crash between reserving and confirming left the units held: they are this order's.
-    let mut warehouse = peers::holder(draft.id).map_err(|_| Failed::Stock)?;
-    if warehouse.is_none() {
-        let mut candidates = peers::candidates(draft.product_id, draft.units).map_err(|_| Failed::Stock)?;
+    fn candidates(&mut self) -> Result<Vec<Candidate>, Unreachable> {
+        let draft = self.0;
+        let mut candidates = peers::candidates(draft.product_id, draft.units).map_err(|_| Unreachable)?;
         domain::rank(&mut candidates, draft.main_warehouse.as_deref(), draft.latitude, draft.longitude);
-        for candidate in candidates {
-            let claim = Claim {
-                order_id: draft.id,
-                product_id: draft.product_id,
-                warehouse_id: candidate.id,
-                units: draft.units,
-            };
-            match peers::reserve(claim) {
-                Ok(()) => {
-                    warehouse = Some(candidate);
-                    break;
-                }
-                Err(StockError::Insufficient) => {}
-                Err(StockError::Mismatch | StockError::Unavailable) => return Err(Failed::Stock),
-            }
+        Ok(candidates)
+    }
+
+    fn reserve(&mut self, warehouse: &Candidate) -> Result<Reserved, Unreachable> {
+        let Draft { id: order_id, product_id, units, .. } = *self.0;
+        match peers::reserve(Claim { order_id, product_id, warehouse_id: warehouse.id, units }) {
+            Ok(()) => Ok(Reserved::Held),
+            Err(StockError::Insufficient) => Ok(Reserved::Insufficient),
+            Err(StockError::Mismatch) => Ok(Reserved::Refused),
+            Err(StockError::Unavailable) => Err(Unreachable),
         }
     }
-    let Some(warehouse) = warehouse else { return Ok(Outcome::NoStock) };
-    if !store::confirm(draft.id, &warehouse)? {
-        let _ = release(draft.id);
-        return Ok(Outcome::Cancelled);
-    }
-    // The order is confirmed whatever happens now; the task settles what is not settled here.
-    let _ = settle(draft.id);
-    Ok(Outcome::Confirmed)
-}
 
-fn unavailable() -> Error {
-    Error::unavailable("Error al comunicarse con el servicio de inventario")
+    fn settle(&mut self) -> Result<bool, Unreachable> {
+        match peers::settle(self.0.id) {
+            Ok(()) => Ok(true),
+            Err(StockError::Mismatch) => Ok(false),
+            Err(StockError::Insufficient | StockError::Unavailable) => Err(Unreachable),
+        }
+    }
+
+    fn release(&mut self) -> Result<(), Unreachable> {
+        peers::release(self.0.id).map_err(|_| Unreachable)
+    }
+
+    fn confirm(&mut self, warehouse: &Candidate) -> Result<bool> {
+        store::confirm(self.0.id, warehouse)
+    }
+
+    fn reject(&mut self) -> Result<bool> {
+        store::reject(self.0.id)
+    }
+
+    fn cancel(&mut self, from: Status) -> Result<bool> {
+        store::cancel(self.0.id, from)
+    }
+
+    fn finish(&mut self, step: Step) -> Result<()> {
+        store::finish(self.0.id, step)
+    }
 }

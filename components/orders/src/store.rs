@@ -1,20 +1,13 @@
 //! Orders in the database. `step` says what is left to be done with the stock of other services.
+//!
+//! What others are told of an order is told by the transaction that changes it.
 
-use provesi_sdk::sql::{self, Connection, Database, Transaction};
-use provesi_sdk::{Choice as _, Result, Timestamp, clock, columns, params, row};
+use provesi_sdk::sql::{self, Connection, Database, Transaction, Value};
+use provesi_sdk::{Choice as _, Money, Result, Timestamp, clock, columns, params, row};
+use serde::Serialize;
 
 use crate::domain::{Candidate, Status};
-
-/// What is left to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Find a warehouse and reserve.
-    Place,
-    /// Take the reserved units for good.
-    Settle,
-    /// Give back what is held or was taken.
-    Release,
-}
+use crate::saga::Step;
 
 impl Step {
     fn name(self) -> &'static str {
@@ -25,6 +18,16 @@ impl Step {
         }
     }
 }
+
+/// Topics of what others are told.
+pub(crate) const TOPICS: &[&str] = &[CONFIRMED, REJECTED, CANCELLED];
+const CONFIRMED: &str = "orders.confirmed";
+const REJECTED: &str = "orders.rejected";
+const CANCELLED: &str = "orders.cancelled";
+
+/// Orders that one run of the task takes up: their statements and typed calls, seven each with three warehouses, stay
+/// below those that an invocation may have.
+const AT_ONCE: i64 = 32;
 
 /// A new order.
 pub(crate) struct NewOrder<'a> {
@@ -87,10 +90,13 @@ pub(crate) fn draft(id: i64) -> Result<Option<Draft>> {
     Ok(Database.first(&format!("{DRAFT} WHERE id = $1"), params![id])?)
 }
 
-/// Lists orders with something left to be done that nobody has touched since, oldest first.
-pub(crate) fn unfinished(before: Timestamp) -> Result<Vec<Draft>> {
-    let statement = format!("{DRAFT} WHERE step IS NOT NULL AND updated_at < $1 ORDER BY updated_at LIMIT 200");
-    Ok(Database.all(&statement, params![before])?)
+/// Lists the oldest orders with something left to be done that nobody has touched for some seconds.
+pub(crate) fn unfinished(now: Timestamp, seconds: i64) -> Result<Vec<Draft>> {
+    // One from the future was stored before a clock was set back: nobody is still at it.
+    let statement = format!(
+        "{DRAFT} WHERE step IS NOT NULL AND (updated_at < $1 OR updated_at > $2) ORDER BY updated_at LIMIT {AT_ONCE}"
+    );
+    Ok(Database.all(&statement, params![now.plus_seconds(-seconds), now.plus_seconds(seconds)])?)
 }
 
 /// Confirms a PENDING order in a warehouse; says whether it was still pending.
@@ -98,34 +104,62 @@ pub(crate) fn confirm(id: i64, warehouse: &Candidate) -> Result<bool> {
     const CONFIRM: &str = "UPDATE orders SET status = 'CONFIRMED', step = 'SETTLE', warehouse_id = $1, \
         warehouse_name = $2, confirmed_at = $3, updated_at = $4 WHERE id = $5 AND status = 'PENDING'";
     let now = clock::now();
-    Ok(Database.execute(CONFIRM, params![warehouse.id, &warehouse.name, now, now, id])? == 1)
+    decide(CONFIRMED, CONFIRM, params![warehouse.id, &warehouse.name, now, now, id])
 }
 
-/// Rejects a PENDING order; whatever it may hold is still to be given back.
-pub(crate) fn reject(id: i64) -> Result<()> {
+/// Rejects a PENDING order; says whether it was still pending.
+pub(crate) fn reject(id: i64) -> Result<bool> {
     const REJECT: &str = "UPDATE orders SET status = 'REJECTED', step = 'RELEASE', updated_at = $1 \
         WHERE id = $2 AND status = 'PENDING'";
-    Database.execute(REJECT, params![clock::now(), id])?;
+    decide(REJECTED, REJECT, params![clock::now(), id])
+}
+
+/// Cancels an order that has a status; says whether it still had it.
+pub(crate) fn cancel(id: i64, from: Status) -> Result<bool> {
+    // It may hold or have taken stock, whatever step it was at.
+    const CANCEL: &str = "UPDATE orders SET status = 'CANCELLED', step = 'RELEASE', updated_at = $1 \
+        WHERE id = $2 AND status = $3";
+    decide(CANCELLED, CANCEL, params![clock::now(), id, from.name()])
+}
+
+row! {
+    /// What others are told of an order.
+    #[derive(Serialize)]
+    struct Told {
+        id: i64,
+        product_id: i64,
+        units: i64,
+        total_price: Money,
+        warehouse_id: Option<i64>,
+        customer_id: Option<i64>,
+    }
+}
+
+/// Changes an order if it is as the statement wants it, and tells of it; says whether it was.
+fn decide(topic: &str, statement: &str, params: &[Value]) -> Result<bool> {
+    const TOLD: &str = "RETURNING id, product_id, units, total_price_cents, warehouse_id, customer_id";
+    let statement = format!("{statement} {TOLD}");
+    sql::transaction(|tx| {
+        let Some(order) = tx.first::<Told>(&statement, params)? else { return Ok(false) };
+        tx.publish(topic, order.id, &order)?;
+        Ok(true)
+    })
+}
+
+/// Notes that nothing is left to be done, if it was this step that was.
+pub(crate) fn finish(id: i64, step: Step) -> Result<()> {
+    const FINISH: &str = "UPDATE orders SET step = NULL WHERE id = $1 AND step = $2";
+    Database.execute(FINISH, params![id, step.name()])?;
     Ok(())
 }
 
-/// Notes that a step is done.
-pub(crate) fn done(id: i64, step: Step) -> Result<()> {
-    let statement = "UPDATE orders SET step = NULL WHERE id = $1 AND step = $2";
-    Database.execute(statement, params![id, step.name()])?;
-    Ok(())
-}
-
-/// Moves an order from one status to another; says whether it still had the first one.
+/// Moves an order with nothing left to be done from one status to another; says whether it still had the first one.
 pub(crate) fn advance(id: i64, from: Status, to: Status) -> Result<bool> {
-    const ADVANCE: &str = "UPDATE orders SET status = $1, step = $2, updated_at = $3, delivered_at = $4 \
-        WHERE id = $5 AND status = $6 AND (step IS NULL OR $7)";
+    const ADVANCE: &str = "UPDATE orders SET status = $1, updated_at = $2, delivered_at = $3 \
+        WHERE id = $4 AND status = $5 AND step IS NULL";
     let now = clock::now();
-    // A cancelled order may still hold or have taken stock, whatever step it was at.
-    let step = (to == Status::Cancelled).then(|| Step::Release.name());
     let delivered = (to == Status::Delivered).then_some(now);
-    let params = params![to.name(), step, now, delivered, id, from.name(), to == Status::Cancelled];
-    Ok(Database.execute(ADVANCE, params)? == 1)
+    Ok(Database.execute(ADVANCE, params![to.name(), now, delivered, id, from.name()])? == 1)
 }
 
 /// Finds an order's status and customer.

@@ -4,6 +4,7 @@
 
 mod api;
 pub mod domain;
+mod events;
 #[cfg(target_arch = "wasm32")]
 mod exports;
 mod store;
@@ -21,7 +22,9 @@ const KEY: &[&str] = &[idempotency::HEADER];
 impl Service for Products {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Suppliers, products and their variables.";
-    const MIGRATIONS: &'static [Migration] = &[idempotency::MIGRATION, migration!("products", "0001_catalogue")];
+    const MIGRATIONS: &'static [Migration] =
+        &[idempotency::MIGRATION, migration!("products", "0001_catalogue"), migration!("products", "0002_versions")];
+    const TOPICS: &'static [&'static str] = events::TOPICS;
     const IDEMPOTENT: &'static [&'static str] =
         &["provesi:products/catalog#find", "provesi:products/catalog#find-by-name"];
     const ROUTES: &'static [Route] = &[

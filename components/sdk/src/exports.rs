@@ -1,7 +1,9 @@
 //! From a [`Service`] to the component's exports `describe` and `handle`.
 
+use std::time::Duration;
+
 use crate::bindings::exports::provesi::platform::service as wit;
-use crate::{Access, Error, Migration, Request, Response, Route, Task, log};
+use crate::{Access, Error, Migration, Request, Response, Route, Subscription, Task, log};
 
 /// A service: a table of routes and what travels with it.
 pub trait Service {
@@ -13,6 +15,10 @@ pub trait Service {
     const ROUTES: &'static [Route];
     /// Schema changes, oldest first.
     const MIGRATIONS: &'static [Migration] = &[];
+    /// Topics of the events that it publishes, each `<its own name>.<what>`; needs the grant `events`.
+    const TOPICS: &'static [&'static str] = &[];
+    /// What it does about the events of others; needs the export `subscriber`.
+    const SUBSCRIPTIONS: &'static [Subscription] = &[];
     /// Work on a schedule; needs the export `worker`.
     const TASKS: &'static [Task] = &[];
     /// Exported functions that may be called again after a fault of this service, as `package/interface#function`: a
@@ -62,17 +68,23 @@ pub fn describe<S: Service>() -> wit::Description {
                 postgres: migration.postgres.to_owned(),
             })
             .collect(),
-        subscriptions: Vec::new(),
+        topics: S::TOPICS.iter().map(|topic| (*topic).to_owned()).collect(),
+        subscriptions: S::SUBSCRIPTIONS.iter().map(|subscription| subscription.topic.to_owned()).collect(),
         tasks: S::TASKS
             .iter()
             .map(|task| wit::Task {
                 name: task.name.to_owned(),
-                interval_ms: task.interval_ms,
-                deadline_ms: task.deadline_ms,
+                interval_ms: task.interval.map(milliseconds),
+                cron: task.cron.map(str::to_owned),
+                deadline_ms: milliseconds(task.deadline),
             })
             .collect(),
         idempotent: S::IDEMPOTENT.iter().map(|name| (*name).to_owned()).collect(),
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn describe_route(route: &Route) -> wit::Route {

@@ -46,7 +46,7 @@ pub enum Known {
     New,
     /// It was done; the text is what was remembered.
     Done {
-        /// Status of the first answer.
+        /// Status of the first answer; 0 while there is none.
         status: u16,
         /// What was remembered of it.
         answer: String,
@@ -83,9 +83,7 @@ pub fn once(request: &Request, mut work: impl FnMut(&Transaction) -> Result<Resp
         }
         // Claimed before the work: of two at once the second waits here, and then finds the first one's answer.
         key.remember(tx, 0, "")?;
-        let response = work(tx)?;
-        key.complete(tx, response.status, &String::from_utf8_lossy(&response.body))?;
-        Ok(response)
+        key.complete(tx, work(tx)?)
     });
     match outcome {
         // Another request with the same key came first: its answer is there now.
@@ -119,15 +117,23 @@ impl Key {
         }
     }
 
-    /// Replaces the answer of a stored key.
+    /// Gives a stored key its answer and returns it; if another request was first, returns that one's instead.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub fn complete(&self, tx: &impl Connection, status: u16, answer: &str) -> Result<()> {
+    pub fn complete(&self, tx: &impl Connection, response: Response) -> Result<Response> {
+        // The first answer stays: all requests with the key get the same one.
         const COMPLETE: &str = "UPDATE idempotency_keys SET status = $1, answer = $2 \
-            WHERE owner = $3 AND operation = $4 AND key = $5";
-        tx.execute(COMPLETE, params![i64::from(status), answer, &self.owner, &self.operation, &self.key])?;
-        Ok(())
+            WHERE owner = $3 AND operation = $4 AND key = $5 AND status = 0";
+        let answer = String::from_utf8_lossy(&response.body).into_owned();
+        let params = params![i64::from(response.status), answer, &self.owner, &self.operation, &self.key];
+        if tx.execute(COMPLETE, params)? == 0
+            && let Known::Done { status, answer } = self.find(tx)?
+            && status > 0
+        {
+            return Ok(Response::raw_json(status, answer));
+        }
+        Ok(response)
     }
 
     /// Stores the key with its answer; those past their life make room.

@@ -2,13 +2,16 @@
 //!
 //! A service implements [`Service`] with a table of [`Route`]s, each with its handler, and calls
 //! [`export_service!`]. Handlers take a [`Request`] and return a [`Response`] or an [`Error`]; bodies are structs
-//! made by [`input!`], which collects the errors of all fields; rows come through [`sql`].
+//! made by [`input!`], which collects the errors of all fields; rows come through [`sql`], and what happens elsewhere
+//! through [`events`].
 //!
 //! Everything but the calls to the host works in native tests: `cargo test -p orders`.
 
+pub mod cache;
 pub mod clock;
 pub mod config;
 mod error;
+pub mod events;
 mod exports;
 mod first_rows;
 pub mod idempotency;
@@ -26,6 +29,7 @@ mod time;
 pub mod tokens;
 
 pub use self::error::{Error, FieldErrors, Result};
+pub use self::events::{Event, Subscription};
 pub use self::exports::{Service, describe, handle, report_panics};
 pub use self::first_rows::fill_empty;
 pub use self::input::{Body, Choice, Chosen, Decimal, Email, Field, Int, Omittable, Patch, Secret, Text, json_object};
@@ -79,4 +83,17 @@ pub mod worker {
         export_macro_name: "export_worker",
     });
     pub use exports::provesi::platform::worker::Guest as Worker;
+}
+
+/// The optional export `subscriber`, generated.
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, clippy::all, clippy::allow_attributes, reason = "generated")]
+pub mod subscriber {
+    wit_bindgen::generate!({
+        path: ["../../wit/wasi-config", "../../wit/platform"],
+        world: "provesi:platform/with-subscriber",
+        pub_export_macro: true,
+        default_bindings_module: "provesi_sdk::subscriber",
+        export_macro_name: "export_with_subscriber",
+    });
+    pub use exports::provesi::platform::subscriber::{Event, Guest as Subscriber};
 }

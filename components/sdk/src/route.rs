@@ -1,5 +1,7 @@
 //! The table of routes: what the host is told and what answers.
 
+use std::time::Duration;
+
 use crate::bindings::exports::provesi::platform::service::Method;
 pub use crate::bindings::exports::provesi::platform::service::MigrationPhase;
 use crate::schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -74,15 +76,35 @@ macro_rules! migration {
     };
 }
 
-/// Work that the host starts on a schedule.
+/// Work that the host starts on a schedule, once among all hosts.
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
-    /// What the worker switches on.
-    pub name: &'static str,
-    /// Milliseconds from the end of one run to the start of the next.
-    pub interval_ms: u64,
-    /// Longest time of one run, in milliseconds.
-    pub deadline_ms: u64,
+    pub(crate) name: &'static str,
+    pub(crate) interval: Option<Duration>,
+    pub(crate) cron: Option<&'static str>,
+    pub(crate) deadline: Duration,
+}
+
+impl Task {
+    /// Longest time of one run, unless [`Task::deadline`] says another.
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// Runs when the service starts, and again this long after the end of each run.
+    pub const fn every(name: &'static str, interval: Duration) -> Self {
+        Self { name, interval: Some(interval), cron: None, deadline: Self::DEADLINE }
+    }
+
+    /// Runs at the times of an expression of five fields, in UTC: `30 4 * * 1-5`.
+    pub const fn cron(name: &'static str, expression: &'static str) -> Self {
+        Self { name, interval: None, cron: Some(expression), deadline: Self::DEADLINE }
+    }
+
+    /// Says how long one run may take; after a crash of the host in a run, the next one comes that much later.
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
 }
 
 impl Route {

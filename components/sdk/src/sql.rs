@@ -6,6 +6,10 @@
 mod rows;
 mod write;
 
+use std::fmt::Display;
+
+use serde::Serialize;
+
 use crate::Timestamp;
 use crate::bindings::provesi::platform::sql as wit;
 
@@ -96,6 +100,19 @@ pub fn broke_reference(error: &Error) -> bool {
 }
 
 impl Transaction {
+    /// Tells of something that happened, if and only if the transaction commits.
+    ///
+    /// `topic` is one of the service's [`TOPICS`](crate::Service::TOPICS); `key` names what it happened to, in at most
+    /// 255 bytes: events with one key stay in order. The payload is at most 256 KiB of JSON.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::Invalid`] also without the grant `events`.
+    pub fn publish(&self, topic: &str, key: impl Display, payload: &impl Serialize) -> Result<(), Error> {
+        let payload = serde_json::to_vec(payload)
+            .map_err(|error| Error::Invalid(format!("the payload of {topic:?} is no JSON: {error}")))?;
+        self.0.publish(&wit::Event { topic: topic.to_owned(), key: key.to_string(), payload })
+    }
+
     /// Makes all of it durable.
     ///
     /// # Errors

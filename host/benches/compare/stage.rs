@@ -27,13 +27,13 @@ const REUSE: u32 = 1_000_000;
 
 /// Services, their components below `target/`, and what they are granted.
 const SERVICES: [(&str, &str, &str); 6] = [
-    ("auth", "components/auth", r#""sql", "tokens", "passwords""#),
-    ("products", "components/products", r#""sql""#),
-    ("inventory", "components/inventory", r#""sql", "provesi:products/catalog""#),
+    ("auth", "components/auth", r#""sql", "events", "tokens", "passwords""#),
+    ("products", "components/products", r#""sql", "events""#),
+    ("inventory", "components/inventory", r#""sql", "events", "provesi:products/catalog""#),
     (
         "orders",
         "components/orders",
-        r#""sql", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#,
+        r#""sql", "events", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#,
     ),
     ("hello", "fixtures/fixture_hello", ""),
     ("hop", "fixtures/fixture_hop", r#""fixture:hello/greet""#),

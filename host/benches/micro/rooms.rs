@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use provesi::bindings::exports::provesi::platform::service::Request;
+use provesi::cache::Cache;
 use provesi::capabilities::passwords::Hasher;
 use provesi::config::Config;
 use provesi::db::{Bounds, Database, Storage, Value};
@@ -15,8 +16,9 @@ use provesi::dispatch::{Dispatch, View};
 use provesi::feed::Feed;
 use provesi::identity::{Identity, Keys, Revocations};
 use provesi::names::RequestId;
-use provesi::registry::{Registry, Revision, ServiceTables};
+use provesi::registry::{Grantable, Registry, Revision, ServiceTables};
 use provesi::runtime::{CallBudget, Invocation, NoPeers, Runtime};
+use provesi::tasks::{Board, Sharing};
 
 use super::tiny;
 
@@ -28,13 +30,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Services, their components below `target/`, and what they are granted.
 const SERVICES: [(&str, &str, &str); 6] = [
-    ("auth", "components/auth", r#""sql", "tokens", "passwords""#),
-    ("products", "components/products", r#""sql""#),
-    ("inventory", "components/inventory", r#""sql", "provesi:products/catalog""#),
+    ("auth", "components/auth", r#""sql", "events", "tokens", "passwords""#),
+    ("products", "components/products", r#""sql", "events""#),
+    ("inventory", "components/inventory", r#""sql", "events", "provesi:products/catalog""#),
     (
         "orders",
         "components/orders",
-        r#""sql", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#,
+        r#""sql", "events", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#,
     ),
     ("hello", "fixtures/fixture_hello", ""),
     ("hop", "fixtures/fixture_hop", r#""fixture:hello/greet""#),
@@ -129,7 +131,7 @@ async fn open(folder: &Path, tables: &str) -> anyhow::Result<(Registry, Arc<Disp
         result_bytes: 1 << 20,
         statement_bytes: 64 << 10,
         params_bytes: 64 << 10,
-        statement_timeout: Duration::from_secs(5),
+        statement_timeout: DEADLINE,
     };
     let file = folder.join("provesi.toml");
     // Other rooms may be open in the same address space.
@@ -137,14 +139,19 @@ async fn open(folder: &Path, tables: &str) -> anyhow::Result<(Registry, Arc<Disp
     let config = Config::load(&file)?;
     let storage = Storage::sqlite(folder.join("db"), config.storage.acquire_timeout)?;
     let keys = Keys::load_or_create(&folder.join("keys"))?;
-    let revocations = Revocations::load(storage.open("provesi_host", bounds).await?).await?;
+    let own = Arc::new(storage.open("provesi_host", bounds).await?);
+    let revocations = Revocations::load(Arc::clone(&own)).await?;
     let identity = Arc::new(Identity::new(&config.identity.issuer, keys, Arc::new(revocations)));
     let max_memory = usize::try_from(config.runtime.max_memory.as_u64())?;
-    let (compiler, cache) = (PathBuf::from(env!("CARGO_BIN_EXE_provesi")), root().join("target/bench/cache"));
-    let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, compiler, cache)?);
+    let compiled = root().join("target/bench/cache");
+    let compiler = PathBuf::from(env!("CARGO_BIN_EXE_provesi"));
+    let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, compiler, compiled)?);
     let (hasher, feed) = (Arc::new(Hasher::new(1, 1)), Arc::new(Feed::new()));
+    let cache = Arc::new(Cache::open(&config.cache).await?);
+    let board = Arc::new(Board::open(own, Sharing::Alone).await?);
+    let grantable = Grantable { identity: Arc::clone(&identity), hasher, cache };
     let tables: ServiceTables = Box::new(|| Ok(BTreeMap::new()));
-    let registry = Registry::open(runtime, storage, Arc::clone(&identity), hasher, tables, Arc::clone(&feed)).await?;
+    let registry = Registry::open(runtime, storage, grantable, tables, Arc::clone(&feed), board).await?;
     registry.restore(&config.services).await?;
     let dispatch = Arc::new(Dispatch::new(config.runtime.max_instances, config.runtime.call_depth, feed));
     Ok((registry, dispatch, identity))

@@ -43,6 +43,12 @@ pub(super) enum Problem {
     /// As many components as may be are held in memory.
     #[error("other components are being deployed or checked")]
     UploadsBusy,
+    /// There is no dead letter of that number.
+    #[error("there is no dead letter {0}")]
+    NoDeadLetter(String),
+    /// Events cannot be read or handed on now.
+    #[error("{0}")]
+    EventsUnavailable(String),
     /// The change panicked.
     #[error("the change broke off; the log says where")]
     BrokeOff,
@@ -70,6 +76,10 @@ impl Problem {
             Self::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
             Self::Timeout(_) => (S::REQUEST_TIMEOUT, "timeout", "The body came too slowly"),
             Self::UploadsBusy => (S::SERVICE_UNAVAILABLE, "uploads-busy", "Too many uploads are under way"),
+            Self::NoDeadLetter(_) => (S::NOT_FOUND, "unknown-dead-letter", "There is no such dead letter"),
+            Self::EventsUnavailable(_) => {
+                (S::SERVICE_UNAVAILABLE, "events-unavailable", "The events cannot be reached now")
+            }
             Self::BrokeOff | Self::Panic => (S::INTERNAL_SERVER_ERROR, "internal", "The host failed"),
         }
     }
@@ -77,7 +87,7 @@ impl Problem {
     /// Returns the seconds after which it makes sense to try again.
     fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Refused(Refusal::Busy { .. } | Refusal::Storage { .. }) => Some(1),
+            Self::Refused(Refusal::Busy { .. } | Refusal::Storage { .. }) | Self::EventsUnavailable(_) => Some(1),
             Self::UploadsBusy => Some(5),
             _ => None,
         }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use super::request::service_name;
+use crate::events::DeadLetterPage;
 use crate::names::ServiceName;
 use crate::registry::{Activation, Percent, Refusal};
 
@@ -15,6 +16,10 @@ const AUDIT_DEFAULT: u32 = 100;
 
 /// Most lines of the audit trail in one answer.
 const AUDIT_MAX: u32 = 1000;
+
+/// Dead letters in one answer, unless asked for another number, and at most.
+const LETTERS_DEFAULT: u32 = 100;
+const LETTERS_MAX: u32 = 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +32,14 @@ struct DeployQuery {
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
     service: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LettersQuery {
+    service: Option<String>,
+    before: Option<i64>,
     limit: Option<u32>,
 }
 
@@ -54,6 +67,17 @@ pub(super) fn audit(uri: &Uri) -> Result<(Option<ServiceName>, u32), Problem> {
         return Err(Refusal::Invalid(format!("limit = {limit}: from 1 to {AUDIT_MAX}")).into());
     }
     Ok((service, limit))
+}
+
+/// Reads which dead letters are wanted, and how many.
+pub(super) fn dead_letters(uri: &Uri) -> Result<DeadLetterPage, Problem> {
+    let LettersQuery { service, before, limit } = read(uri)?;
+    let subscriber = service.as_deref().map(service_name).transpose()?;
+    let limit = limit.unwrap_or(LETTERS_DEFAULT);
+    if !(1..=LETTERS_MAX).contains(&limit) {
+        return Err(Refusal::Invalid(format!("limit = {limit}: from 1 to {LETTERS_MAX}")).into());
+    }
+    Ok(DeadLetterPage { subscriber, before, limit })
 }
 
 fn read<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
@@ -98,6 +122,17 @@ mod tests {
         assert_eq!(audit(&uri("?service=reviews&limit=1000")).expect("valid"), (Some(name), 1000));
         for bad in ["?limit=0", "?limit=1001", "?limit=x", "?service=..%2F", "?since=1"] {
             assert!(audit(&uri(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn dead_letters_are_read_in_bounded_parts() {
+        let page = dead_letters(&uri("?service=reviews&before=7&limit=5")).expect("valid");
+        assert_eq!(page.subscriber.as_ref().map(ServiceName::as_str), Some("reviews"));
+        assert_eq!((page.before, page.limit), (Some(7), 5));
+        assert_eq!(dead_letters(&uri("")).expect("valid").limit, 100);
+        for bad in ["?limit=0", "?limit=1001", "?before=x", "?service=..%2F", "?topic=a.b"] {
+            assert!(dead_letters(&uri(bad)).is_err(), "{bad}");
         }
     }
 }

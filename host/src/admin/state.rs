@@ -14,7 +14,9 @@ use crate::registry::{AuditEntry, Refusal, RevisionStatus, ServiceStatus};
 
 /// `GET /v1/services`.
 pub(super) async fn services(State(admin): State<Arc<Admin>>) -> Json<Vec<ServiceStatus>> {
-    Json(admin.registry.services())
+    let mut services = admin.registry.services();
+    admin.registry.fill_in_runs(&mut services).await;
+    Json(services)
 }
 
 /// `GET /v1/services/{name}`.
@@ -22,7 +24,8 @@ pub(super) async fn service(
     State(admin): State<Arc<Admin>>,
     Service(name): Service,
 ) -> Result<Json<ServiceStatus>, Problem> {
-    let status = admin.registry.service(&name).ok_or_else(|| Refusal::UnknownService(name.to_string()))?;
+    let mut status = admin.registry.service(&name).ok_or_else(|| Refusal::UnknownService(name.to_string()))?;
+    admin.registry.fill_in_runs(std::slice::from_mut(&mut status)).await;
     Ok(Json(status))
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::cache::{Cache, Counts as CacheCounts};
+use crate::events::{Counts as EventsCounts, Stats};
 use crate::registry::{Registry, ServiceStatus};
 
 /// One counter: its name, what it counts, and where it is found.
@@ -16,8 +18,23 @@ const COUNTERS: [Counter; 4] = [
     ("provesi_registry_links_total", "Times that a revision of the service was linked.", |service| service.links),
 ];
 
-/// Renders the counters of all live services.
-pub(super) fn render(registry: &Registry) -> String {
+/// One number of a cache: its name, its kind, what it is, and where it is found.
+type CacheNumber = (&'static str, &'static str, &'static str, fn(&CacheCounts) -> Option<u64>);
+
+const CACHE_NUMBERS: [CacheNumber; 5] = [
+    ("provesi_cache_hits_total", "counter", "Cached values that were found.", |counts| Some(counts.hits)),
+    ("provesi_cache_misses_total", "counter", "Cached values that were not there.", |counts| Some(counts.misses)),
+    ("provesi_cache_waits_total", "counter", "Lookups that waited for another's computation.", |counts| {
+        Some(counts.waits)
+    }),
+    ("provesi_cache_stored_bytes_total", "counter", "Bytes of values that were stored.", |counts| {
+        Some(counts.stored_bytes)
+    }),
+    ("provesi_cache_bytes", "gauge", "Bytes that a cache in memory takes.", |counts| counts.bytes),
+];
+
+/// Renders the counters of all live services and their caches.
+pub(super) fn render(registry: &Registry, cache: &Cache) -> String {
     let services = registry.services();
     let mut text = String::new();
     for (name, help, count) in COUNTERS {
@@ -55,5 +72,70 @@ pub(super) fn render(registry: &Registry) -> String {
     let _ = writeln!(text, "# HELP provesi_host_panics_total Requests that met a mistake of the host.");
     let _ = writeln!(text, "# TYPE provesi_host_panics_total counter");
     let _ = writeln!(text, "provesi_host_panics_total {}", crate::listener::panic_count());
+    render_caches(&mut text, cache);
     text
+}
+
+fn render_caches(text: &mut String, cache: &Cache) {
+    let caches = cache.counts();
+    for (name, kind, help, number) in CACHE_NUMBERS {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (service, counts) in &caches {
+            if let Some(number) = number(counts) {
+                let _ = writeln!(text, "{name}{{service=\"{service}\"}} {number}");
+            }
+        }
+    }
+}
+
+/// One number of a service's events: its name, its kind, what it says, and where it is found.
+type EventsNumber = (&'static str, &'static str, &'static str, fn(&EventsCounts) -> f64);
+
+const EVENTS: [EventsNumber; 8] = [
+    ("provesi_events_published_total", "counter", "Events of the service that the broker has taken.", |counts| {
+        whole(counts.published.get())
+    }),
+    ("provesi_events_delivered_total", "counter", "Deliveries that the service has handled.", |counts| {
+        whole(counts.delivered.get())
+    }),
+    ("provesi_events_failed_total", "counter", "Attempts at deliveries at which the service failed.", |counts| {
+        whole(counts.failed.get())
+    }),
+    ("provesi_events_dead_total", "counter", "Deliveries that became dead letters.", |counts| whole(counts.dead.get())),
+    (
+        "provesi_events_outbox_waiting",
+        "gauge",
+        "Events in the service's outbox, on the host that relays it.",
+        |counts| whole(counts.outbox.waiting()),
+    ),
+    ("provesi_events_outbox_oldest_seconds", "gauge", "Age of the oldest of them.", |counts| {
+        counts.outbox.oldest_age().as_secs_f64()
+    }),
+    (
+        "provesi_events_deliveries_waiting",
+        "gauge",
+        "Events that wait for the service, on the host that delivers.",
+        |counts| whole(counts.deliveries.waiting()),
+    ),
+    ("provesi_events_deliveries_oldest_seconds", "gauge", "Age of the oldest of them.", |counts| {
+        counts.deliveries.oldest_age().as_secs_f64()
+    }),
+];
+
+/// Renders the counters of events.
+pub(super) fn render_events(stats: &Stats) -> String {
+    let services = stats.all();
+    let mut text = String::new();
+    for (name, kind, help, number) in EVENTS {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (service, counts) in &services {
+            let _ = writeln!(text, "{name}{{service=\"{service}\"}} {}", number(counts));
+        }
+    }
+    text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 may be off by one")]
+fn whole(count: u64) -> f64 {
+    count as f64
 }

@@ -4,6 +4,7 @@
 //! has. A transaction is a resource of the instance's table, so that dropping the store rolls it back, whatever happened
 //! to the guest; dropping a call stops its statement.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct SqlAllowance {
 pub struct SqlCtx {
     /// None while a component is described, and for services without the grant.
     database: Option<Arc<Database>>,
+    /// What may be published; none without the grant `events`.
+    topics: Option<Arc<BTreeSet<String>>>,
     /// What is left of it.
     allowance: SqlAllowance,
 }
@@ -61,15 +64,28 @@ impl HasData for HasSql {
 // === impl SqlCtx ===
 
 impl SqlCtx {
-    /// Grants a database, for one invocation.
-    pub fn new(database: Option<Arc<Database>>, allowance: SqlAllowance) -> Self {
-        Self { database, allowance }
+    /// Grants a database, and topics that its transactions may publish events of, for one invocation.
+    pub fn new(
+        database: Option<Arc<Database>>,
+        topics: Option<Arc<BTreeSet<String>>>,
+        allowance: SqlAllowance,
+    ) -> Self {
+        Self { database, topics, allowance }
     }
 
     /// Counts a statement, or refuses it.
     fn count(&mut self) -> Result<(), wit::Error> {
         self.allowance.statements = self.allowance.statements.checked_sub(1).ok_or(wit::Error::TooLarge)?;
         Ok(())
+    }
+
+    fn check_topic(&self, topic: &str) -> Result<(), wit::Error> {
+        let shown = || topic.chars().take(100).collect::<String>();
+        match &self.topics {
+            None => Err(wit::Error::Invalid("to publish events, the service needs the grant \"events\"".to_owned())),
+            Some(topics) if topics.contains(topic) => Ok(()),
+            Some(_) => Err(wit::Error::Invalid(format!("the description names no topic {:?}", shown()))),
+        }
     }
 
     fn caller(&self) -> Caller {
@@ -181,6 +197,22 @@ impl wit::HostTransaction for SqlView<'_> {
             Err(error) => return Ok(Err(error)),
         };
         Ok(transaction.execute(&statement, &values(params)).await.map_err(error))
+    }
+
+    async fn publish(
+        &mut self,
+        this: Resource<GuestTransaction>,
+        event: wit::Event,
+    ) -> wasmtime::Result<Result<(), wit::Error>> {
+        if let Err(error) = self.ctx.check_topic(&event.topic) {
+            return Ok(Err(error));
+        }
+        let transaction = match self.transaction(&this)? {
+            Ok(transaction) => transaction,
+            Err(error) => return Ok(Err(error)),
+        };
+        let published = transaction.publish(&event.topic, &event.key, event.payload).await;
+        Ok(published.map(drop).map_err(error))
     }
 
     async fn commit(&mut self, this: Resource<GuestTransaction>) -> wasmtime::Result<Result<(), wit::Error>> {

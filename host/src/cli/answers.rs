@@ -86,6 +86,8 @@ pub(super) struct Service {
     pub(super) limits: Value,
     #[serde(default)]
     pub(super) routes: Vec<Route>,
+    #[serde(default)]
+    pub(super) tasks: Vec<Task>,
     pub(super) breaker: Option<String>,
     pub(super) deployed_at: Option<String>,
 }
@@ -105,6 +107,17 @@ pub(super) struct Route {
     pub(super) path: String,
     #[serde(default)]
     pub(super) access: Value,
+}
+
+/// A task of a service.
+#[derive(Debug, Deserialize)]
+pub(super) struct Task {
+    pub(super) name: String,
+    pub(super) schedule: String,
+    pub(super) last_started: Option<String>,
+    pub(super) last_ended: Option<String>,
+    pub(super) outcome: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// A revision.
@@ -143,6 +156,27 @@ pub(super) struct Event {
     pub(super) digest: Option<String>,
     pub(super) by: Option<String>,
     pub(super) detail: Option<String>,
+}
+
+/// An event that a subscriber could not handle.
+#[derive(Debug, Deserialize)]
+pub(super) struct DeadLetter {
+    pub(super) id: i64,
+    pub(super) subscriber: String,
+    pub(super) topic: String,
+    #[serde(default)]
+    pub(super) key: String,
+    #[serde(default)]
+    pub(super) event_id: String,
+    #[serde(default)]
+    pub(super) source: String,
+    pub(super) published_at: Option<String>,
+    pub(super) attempts: Option<u32>,
+    #[serde(default)]
+    pub(super) reason: String,
+    pub(super) dead_at: Option<String>,
+    #[serde(default)]
+    pub(super) payload: Value,
 }
 
 /// What a reader of events gets that was too slow.

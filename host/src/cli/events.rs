@@ -1,4 +1,4 @@
-//! `events`: follows what happens in the host, one line per event.
+//! `events`: follows what happens in the host, one line per event; or does something with dead letters.
 //!
 //! The stream is of server-sent events (WHATWG HTML §9.2); of each only its `data` is used, which is one JSON object.
 
@@ -8,20 +8,35 @@ use super::answers::{Event, Lagged};
 use super::client::Client;
 use super::failure::Failure;
 use super::host::Host;
+use super::letters::Letters;
 use super::{screen, show};
 
 /// Longest line of the stream that is kept; the host's are a few hundred bytes.
 const MAX_LINE: usize = 1 << 20;
 
-/// Which events are followed.
+/// Which events are followed, or what is done with those that a service could not handle.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Events {
+    #[command(subcommand)]
+    letters: Option<Letters>,
     #[command(flatten)]
-    pub(super) host: Host,
+    host: Host,
 }
 
 impl Events {
     pub(super) async fn perform(&self, client: &Client) -> Result<(), Failure> {
+        match &self.letters {
+            Some(letters) => letters.perform(client).await,
+            None => self.follow(client).await,
+        }
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        self.letters.as_ref().map_or(&self.host, Letters::host)
+    }
+
+    async fn follow(&self, client: &Client) -> Result<(), Failure> {
         let mut stream = client.events().await?;
         let stop = tokio::signal::ctrl_c();
         tokio::pin!(stop);

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::answers::{AuditEntry, Checked, Deployed, Event, Moved, Revision, Service, Share, Timings};
+use super::answers::{AuditEntry, Checked, Deployed, Event, Moved, Revision, Service, Share, Task, Timings};
 use super::layout::{Row, field, indented, table};
 
 /// Hex digits of a digest that are shown.
@@ -104,6 +104,11 @@ pub(super) fn service(service: &Service, width: usize) -> String {
         text.push('\n');
         text.push_str(&table(&["METHOD", "PATH", "OPERATION", "ACCESS"], &routes, 1, width));
     }
+    if !service.tasks.is_empty() {
+        let tasks: Vec<Row> = service.tasks.iter().map(task).collect();
+        text.push('\n');
+        text.push_str(&table(&["TASK", "SCHEDULE", "STARTED", "NEXT"], &tasks, 0, width));
+    }
     text
 }
 
@@ -154,6 +159,17 @@ pub(super) fn event(event: &Event) -> String {
         line.push_str(&format!("  (by {by})"));
     }
     line.replace(['\n', '\r'], " ")
+}
+
+/// A task and, under it, how its last run went.
+fn task(task: &Task) -> Row {
+    let time = |time: &Option<String>| whole_seconds(&or_dash(time.as_deref()));
+    let cells = vec![task.name.clone(), task.schedule.clone(), time(&task.last_started), time(&task.next)];
+    let note = task.outcome.as_ref().map(|outcome| match &task.last_ended {
+        Some(ended) if outcome != "running" => format!("{outcome}, ended {}", whole_seconds(ended)),
+        _ => outcome.clone(),
+    });
+    Row { cells, note }
 }
 
 fn timings(timings: &Timings, width: usize) -> String {
@@ -209,7 +225,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn or_dash(text: Option<&str>) -> String {
+pub(super) fn or_dash(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).unwrap_or("-").to_owned()
 }
 
@@ -218,7 +234,7 @@ fn short(digest: &str) -> String {
 }
 
 /// A time without what a second is divided into: in a table there is no room for it.
-fn whole_seconds(time: &str) -> String {
+pub(super) fn whole_seconds(time: &str) -> String {
     match time.split_once('.') {
         Some((seconds, fraction)) => format!("{seconds}{}", fraction.trim_start_matches(|c: char| c.is_ascii_digit())),
         None => time.to_owned(),

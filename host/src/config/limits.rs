@@ -60,6 +60,8 @@ pub struct Limits {
     pub sql_statement: ByteSize,
     /// All parameters of one statement together. Default 4 MiB.
     pub sql_params: ByteSize,
+    /// Values and keys kept by the capability `cache` in memory. Default 16 MiB.
+    pub cache: ByteSize,
     /// Largest body of a response. Default 8 MiB.
     pub response: ByteSize,
     /// Log lines of one invocation; further ones are counted. Default 100.
@@ -86,6 +88,7 @@ impl Default for Limits {
             sql_result: ByteSize::mib(8),
             sql_statement: ByteSize::kib(64),
             sql_params: ByteSize::mib(4),
+            cache: ByteSize::mib(16),
             response: ByteSize::mib(8),
             log_lines: 100,
             log_message: ByteSize::kib(8),

@@ -58,6 +58,32 @@ fn a_password_in_the_storage_url_is_never_shown() {
 }
 
 #[test]
+fn a_cache_is_in_memory_or_in_redis_and_its_password_is_never_shown() {
+    assert!(matches!(load("").expect("defaults").cache.url, CacheUrl::Memory));
+    let config = load("[cache]\nurl = \"redis://:secret@h:1/2\"\ntimeout = \"1s\"").expect("valid");
+    assert!(matches!(&config.cache.url, CacheUrl::Redis(url) if url == "redis://:secret@h:1/2"));
+    assert!(!format!("{config:?}").contains("secret"));
+    let url = error_of("[cache]\nurl = \"memcached://h\"");
+    assert!(url.contains("cache.url") && url.contains("memory:") && url.contains("redis://"), "{url}");
+    for timeout in ["0s", "6s"] {
+        let error = error_of(&format!("[cache]\ntimeout = \"{timeout}\""));
+        assert!(error.contains("cache.timeout"), "{error}");
+    }
+}
+
+#[test]
+fn events_wait_where_the_url_says_and_its_password_is_never_shown() {
+    assert!(matches!(load("").expect("defaults").events, EventsConfig { url: EventsUrl::Embedded, attempts: 10 }));
+    let config = load("[events]\nurl = \"amqp://u:secret@h:5672\"\nattempts = 3").expect("valid");
+    assert!(matches!(&config.events.url, EventsUrl::Amqp(url) if url.ends_with("@h:5672")));
+    assert!(!format!("{config:?}").contains("secret"));
+    for (key, value) in [("url", "\"kafka://h\""), ("url", "\"\""), ("attempts", "0"), ("attempts", "101")] {
+        let error = error_of(&format!("[events]\n{key} = {value}"));
+        assert!(error.contains(&format!("events.{key}")), "{error}");
+    }
+}
+
+#[test]
 fn requests_stick_to_a_revision_by_what_the_operator_names() {
     let sticky = |value: &str| load(&format!("[gateway]\nsticky = \"{value}\"")).map(|config| config.gateway.sticky);
     assert_eq!(sticky("caller").expect("valid"), Sticky::Caller);

@@ -144,8 +144,13 @@ async fn create_ledger(database: &Database) -> Result<(), SqlError> {
         (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP) STRICT";
     const POSTGRES: &str = "CREATE TABLE IF NOT EXISTS provesi_migrations \
         (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())";
+    create(database, SQLITE, POSTGRES).await
+}
+
+/// Makes tables of the host's own in a service's database, which no ledger counts; the script must bear being run again.
+pub(super) async fn create(database: &Database, sqlite: &str, postgres: &str) -> Result<(), SqlError> {
     let mut tx = begin(database).await?;
-    tx.script(if matches!(database.pools, Pools::Sqlite(_)) { SQLITE } else { POSTGRES }).await?;
+    tx.script(if matches!(database.pools, Pools::Sqlite(_)) { sqlite } else { postgres }).await?;
     tx.commit().await
 }
 

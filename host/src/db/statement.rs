@@ -56,6 +56,10 @@ const DENIED_NAMES: [&str; 15] = [
 /// A part of PostgreSQL's functions that print tables or statements as XML.
 const DENIED_PART: &str = "_to_xml";
 
+/// The one statement of guests on a table of the host's: it notes that an event is handled, in the transaction that
+/// handles it (see `outbox`). The SDK has the same text.
+const NOTE_HANDLED: &str = "INSERT INTO provesi_inbox (event_id, handled_us) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+
 /// How statements of a migration begin.
 const MIGRATION_STATEMENTS: [&str; 14] = [
     "alter", "analyze", "comment", "create", "delete", "drop", "insert", "reindex", "replace", "select", "truncate",
@@ -80,6 +84,9 @@ pub(super) fn classify(statement: &str) -> Result<Reading, String> {
 /// # Errors
 /// When it is anything else, or names what guests may not; the text says what.
 pub(super) fn classify_for_guest(statement: &str) -> Result<Reading, String> {
+    if statement == NOTE_HANDLED {
+        return classify(statement);
+    }
     read_single(statement, check_name)
 }
 

@@ -1,6 +1,9 @@
 //! An open transaction: statements that take effect together at its commit, or not at all.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::lease::Lease;
 use super::{Bounds, Caller, PackedRows, SqlError, StatementKind, Value};
@@ -22,6 +25,9 @@ pub struct Transaction {
     lease: Lease,
     bounds: Bounds,
     caller: Caller,
+    /// To be told when it has left something in the outbox.
+    published: Arc<Notify>,
+    has_published: bool,
 }
 
 impl TransactionOptions {
@@ -33,8 +39,8 @@ impl TransactionOptions {
 
 impl Transaction {
     /// Takes a connection on which a transaction has begun.
-    pub(super) fn new(lease: Lease, bounds: Bounds, caller: Caller) -> Self {
-        Self { lease, bounds, caller }
+    pub(super) fn new(lease: Lease, bounds: Bounds, caller: Caller, published: Arc<Notify>) -> Self {
+        Self { lease, bounds, caller, published, has_published: false }
     }
 
     /// Runs one statement that answers rows.
@@ -73,7 +79,20 @@ impl Transaction {
     /// Once the future was polled and dropped, the transaction is committed or rolled back, whichever was first.
     pub async fn commit(mut self) -> Result<(), SqlError> {
         let until = self.caller.until(&self.bounds);
-        self.lease.commit(until).await
+        let outcome = self.lease.commit(until).await;
+        // Also after an error: it may have been committed.
+        if self.has_published {
+            self.published.notify_one();
+        }
+        outcome
+    }
+
+    /// Runs a statement of the host's that puts an event into the outbox; the bounds of the service are not its own.
+    pub(super) async fn fill_outbox(&mut self, statement: &str, params: &[Value]) -> Result<(), SqlError> {
+        let until = self.caller.until(&self.bounds);
+        self.lease.execute(until, statement, params).await?;
+        self.has_published = true;
+        Ok(())
     }
 
     /// Runs all statements of a script that the host has written or checked.

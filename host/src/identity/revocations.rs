@@ -6,7 +6,7 @@
 //! Entries are dropped when the tokens that they could concern have expired by themselves.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ const MAX_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60 * 24 * 30);
 
 /// Everything revoked.
 pub struct Revocations {
-    database: Database,
+    database: Arc<Database>,
     known: Mutex<Known>,
 }
 
@@ -58,7 +58,7 @@ impl Revocations {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn load(database: Database) -> Result<Self, RevocationError> {
+    pub async fn load(database: Arc<Database>) -> Result<Self, RevocationError> {
         let migration = ledger::Migration {
             name: "0001_revocations".to_owned(),
             contracts: false,

@@ -38,6 +38,8 @@ pub(super) enum Action {
     Remove,
     Seed,
     Access,
+    Replay,
+    Discard,
 }
 
 /// One line to be written.
@@ -62,6 +64,8 @@ impl Action {
             Self::Remove => "remove",
             Self::Seed => "seed",
             Self::Access => "access",
+            Self::Replay => "replay",
+            Self::Discard => "discard",
         }
     }
 }

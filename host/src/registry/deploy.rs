@@ -13,7 +13,7 @@ use super::snapshot::{Live, Revision, Snapshot};
 use super::status::{Checked, Deployed};
 use super::steps::{Step, Steps};
 use super::store::{New, now_us};
-use super::{Registry, schema};
+use super::{Registry, events, schema};
 use crate::db::ledger;
 use crate::feed::{Event, Kind};
 use crate::names::{ComponentDigest, RevisionNumber, ServiceName};
@@ -114,7 +114,8 @@ impl Registry {
             Some(database) => ledger::due(database, described).await.map_err(ServiceError::from)?,
             None => described.iter().map(|migration| migration.name.clone()).collect(),
         };
-        let warnings = present.map(|present| warnings(present, &revision)).unwrap_or_default();
+        let mut warnings = present.map(|present| warnings(present, &revision)).unwrap_or_default();
+        warnings.extend(events::warnings(&snapshot, &revision));
         let version = revision.description.version.to_string();
         Ok(Checked { service: service.clone(), digest, version, warnings, migrations, timings_ms: steps.finish() })
     }
@@ -132,7 +133,8 @@ impl Registry {
         let settings = self.settings(service).await?;
         let candidate = self.workshop.prepare(service, bytes.clone(), &settings, &mut steps).await?;
         let present = self.snapshot().service(service).map(|live| Arc::clone(live.main()));
-        let warnings = present.as_ref().map(|present| warnings(present, candidate.revision())).unwrap_or_default();
+        let mut warnings = present.as_ref().map(|present| warnings(present, candidate.revision())).unwrap_or_default();
+        warnings.extend(events::warnings(&self.snapshot(), candidate.revision()));
         let number = self.store.keep(&new(candidate.revision(), &actor.by), &bytes).await?;
         drop(bytes);
         let order = Activate { candidate, number, activation, actor };

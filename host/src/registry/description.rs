@@ -7,13 +7,24 @@ use serde::Serialize;
 
 use crate::bindings::exports::provesi::platform::service as wit;
 use crate::db::ledger::Migration;
+use crate::names::ServiceName;
 use crate::runtime::Compiled;
+use crate::tasks::Schedule;
 
 /// Bytes of all texts of a description; schemas and migrations included, the four services have 60 kB at most.
 const MAX_BYTES: usize = 2 << 20;
 
 /// Routes of one service.
 const MAX_ROUTES: usize = 500;
+
+/// Tasks that one service can have.
+const MAX_TASKS: usize = 100;
+
+/// Longest run of a task: after a crash nobody else runs it for as long.
+const MAX_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Topics that one service can publish, and subscribe to.
+const MAX_TOPICS: usize = 100;
 
 /// A checked description.
 #[derive(Debug)]
@@ -26,6 +37,10 @@ pub struct ServiceDescription {
     pub routes: Vec<Route>,
     /// Schema changes, oldest first.
     pub migrations: Vec<Migration>,
+    /// Topics of the events that it publishes.
+    pub topics: BTreeSet<String>,
+    /// Topics of the events that it takes.
+    pub subscriptions: BTreeSet<String>,
     /// Work on a schedule.
     pub tasks: Vec<Task>,
     /// Exported functions that may be called again after a fault, as `package/interface#function`.
@@ -95,8 +110,8 @@ pub enum Access {
 pub struct Task {
     /// What the worker switches on.
     pub name: String,
-    /// From the end of one run to the start of the next.
-    pub interval: Duration,
+    /// When it is due.
+    pub schedule: Schedule,
     /// Longest time of one run.
     pub deadline: Duration,
 }
@@ -156,9 +171,20 @@ impl TryFrom<wit::Description> for ServiceDescription {
                 postgres: found.postgres,
             })
             .collect();
+        let topics = self::topics("topic", described.topics)?;
+        let subscriptions = self::topics("subscription", described.subscriptions)?;
+        if described.tasks.len() > MAX_TASKS {
+            return Err(wrong("tasks", &described.tasks.len().to_string(), "at most 100"));
+        }
+        let mut names = BTreeSet::new();
+        for task in &described.tasks {
+            if !is_word(&task.name.replace('-', "_")) || !names.insert(&task.name) {
+                return Err(wrong("task", &task.name, "letters, digits, '-' and '_', each only once"));
+            }
+        }
         let tasks = described.tasks.into_iter().map(Task::try_from).collect::<Result<_, _>>()?;
         let idempotent = described.idempotent.into_iter().collect();
-        Ok(Self { version, summary: described.summary, routes, migrations, tasks, idempotent })
+        Ok(Self { version, summary: described.summary, routes, migrations, topics, subscriptions, tasks, idempotent })
     }
 }
 
@@ -171,8 +197,9 @@ fn size(described: &wit::Description) -> usize {
         route.path.len() + route.summary.len() + texts(&route.headers) + roles + schemas.sum::<usize>()
     });
     let migrations = described.migrations.iter().map(|found| found.sqlite.len() + found.postgres.len());
-    let tasks = described.tasks.iter().map(|task| task.name.len());
-    let rest = described.summary.len() + texts(&described.subscriptions) + texts(&described.idempotent);
+    let tasks = described.tasks.iter().map(|task| task.name.len() + task.cron.as_ref().map_or(0, String::len));
+    let topics = texts(&described.topics) + texts(&described.subscriptions);
+    let rest = described.summary.len() + topics + texts(&described.idempotent);
     routes.sum::<usize>() + migrations.sum::<usize>() + tasks.sum::<usize>() + rest
 }
 
@@ -189,6 +216,18 @@ impl ServiceDescription {
         }
         match self.idempotent.iter().find(|name| !exports.contains(*name)) {
             Some(name) => Err(wrong("idempotent", name, ALLOWED)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that a service publishes in its own name only.
+    ///
+    /// # Errors
+    /// When one of its topics is another service's.
+    pub(super) fn check_topics(&self, service: &ServiceName) -> Result<(), DescriptionError> {
+        let own = |topic: &&String| topic.split_once('.').is_some_and(|(owner, _)| owner == service.as_str());
+        match self.topics.iter().find(|topic| !own(topic)) {
+            Some(topic) => Err(wrong("topic", topic, "a service publishes `<its own name>.<what>`")),
             None => Ok(()),
         }
     }
@@ -248,15 +287,42 @@ impl TryFrom<wit::Task> for Task {
     type Error = DescriptionError;
 
     fn try_from(task: wit::Task) -> Result<Self, DescriptionError> {
-        if task.interval_ms < 100 || task.deadline_ms == 0 {
-            return Err(wrong("task", &task.name, "an interval of at least 100 ms and a deadline"));
+        let deadline = Duration::from_millis(task.deadline_ms);
+        if deadline.is_zero() || deadline > MAX_DEADLINE {
+            return Err(wrong("deadline of a task", &task.deadline_ms.to_string(), "from 1 ms to 1 h"));
         }
-        Ok(Self {
-            name: task.name,
-            interval: Duration::from_millis(task.interval_ms),
-            deadline: Duration::from_millis(task.deadline_ms),
-        })
+        let schedule = match (task.interval_ms, &task.cron) {
+            (Some(ms), None) => Schedule::every(Duration::from_millis(ms))
+                .map_err(|error| wrong("interval of a task", &ms.to_string(), error.allowed()))?,
+            (None, Some(cron)) => {
+                Schedule::cron(cron).map_err(|error| wrong("cron expression", cron, error.allowed()))?
+            }
+            _ => return Err(wrong("schedule of the task", &task.name, "exactly one of interval-ms and cron")),
+        };
+        Ok(Self { name: task.name, schedule, deadline })
     }
+}
+
+/// Checks topics: `<service>.<what>`, of letters that are safe in every broker.
+fn topics(kind: &'static str, names: Vec<String>) -> Result<BTreeSet<String>, DescriptionError> {
+    if names.len() > MAX_TOPICS {
+        return Err(wrong(kind, &names.len().to_string(), "at most 100"));
+    }
+    let mut found = BTreeSet::new();
+    for name in names {
+        let valid = name.split_once('.').is_some_and(|(service, what)| {
+            let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            service.parse::<ServiceName>().is_ok() && (1..=60).contains(&what.len()) && what.bytes().all(plain)
+        });
+        if !valid {
+            return Err(wrong(kind, &name, "`<service>.<what>` of a-z, 0-9 and '-'"));
+        }
+        if found.contains(&name) {
+            return Err(wrong(kind, &name, "each only once"));
+        }
+        found.insert(name);
+    }
+    Ok(found)
 }
 
 fn is_word(text: &str) -> bool {
@@ -308,5 +374,20 @@ mod tests {
         ] {
             assert!(check_path(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn topics_name_a_service_and_what_happened_in_it() {
+        let check = |name: &str| topics("topic", vec![name.to_owned()]);
+        for good in ["a.b", "price-lists.item-renamed", "v2.x9"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a", ".b", "a.", "a.b.c", "A.b", "a.B", "a.b c", "a.*", "a.#", "1a.b", "a.\u{f1}", "provesi.x"]
+        {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        assert!(check(&format!("a.{}", "x".repeat(61))).is_err());
+        assert!(topics("topic", vec!["a.b".to_owned(), "a.b".to_owned()]).is_err());
+        assert!(topics("topic", (0..101).map(|n| format!("a.b{n}")).collect()).is_err());
     }
 }

@@ -18,15 +18,16 @@ use super::snapshot::Revision;
 use super::stats::RevisionStats;
 use super::steps::{Step, Steps};
 use super::store::Stored;
+use crate::cache::Cache;
 use crate::capabilities::outbound::Outbound;
 use crate::capabilities::passwords::Hasher;
 use crate::config::{BreakerConfig, ConfigError, Limits, ServiceConfig};
 use crate::db::ledger::{self, MigrationError};
-use crate::db::{Bounds, Database, OpenError, Storage};
+use crate::db::{Bounds, Database, OpenError, Storage, outbox};
 use crate::identity::Identity;
 use crate::names::{Destination, RequestId, RevisionNumber, ServiceName};
 use crate::runtime::{
-    CallBudget, CompileError, CpuShare, Failure, GrantSet, Invocation, LinkError, NoPeers, Resources, Runtime,
+    CallBudget, CompileError, CpuShare, Failure, GrantSet, Invocation, LinkError, Linked, NoPeers, Resources, Runtime,
 };
 
 /// Time that a component has to describe itself.
@@ -62,6 +63,12 @@ pub enum ServiceError {
     /// It has tasks and nothing to run them.
     #[error("it describes tasks and exports no worker")]
     NoWorker,
+    /// It subscribes and nothing takes the events.
+    #[error("it describes subscriptions and exports no subscriber")]
+    NoSubscriber,
+    /// It publishes without the right to.
+    #[error("it describes topics and has not both grants \"sql\" and \"events\"")]
+    NoOutbox,
     /// It has a schema and no database.
     #[error("it describes migrations and has no grant \"sql\"")]
     NoDatabase,
@@ -83,12 +90,21 @@ pub(super) struct Settings {
     pub(super) http: Vec<Destination>,
 }
 
+/// What services can be granted besides a database of their own.
+pub struct Grantable {
+    /// Issues tokens.
+    pub identity: Arc<Identity>,
+    /// Hashes passwords.
+    pub hasher: Arc<Hasher>,
+    /// Keeps what can be computed again.
+    pub cache: Arc<Cache>,
+}
+
 /// Makes revisions.
 pub(super) struct Workshop {
     runtime: Arc<Runtime>,
     storage: Storage,
-    identity: Arc<Identity>,
-    hasher: Arc<Hasher>,
+    grantable: Grantable,
     databases: Mutex<HashMap<ServiceName, (Bounds, Arc<Database>)>>,
     cpu: Mutex<HashMap<ServiceName, Arc<CpuShare>>>,
     links: Mutex<HashMap<ServiceName, u64>>,
@@ -129,9 +145,9 @@ impl From<ServiceError> for Refusal {
 // === impl Workshop ===
 
 impl Workshop {
-    pub(super) fn new(runtime: Arc<Runtime>, storage: Storage, identity: Arc<Identity>, hasher: Arc<Hasher>) -> Self {
+    pub(super) fn new(runtime: Arc<Runtime>, storage: Storage, grantable: Grantable) -> Self {
         let (databases, cpu, links) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { runtime, storage, identity, hasher, databases, cpu, links }
+        Self { runtime, storage, grantable, databases, cpu, links }
     }
 
     pub(super) fn storage(&self) -> &Storage {
@@ -159,9 +175,11 @@ impl Workshop {
         let resources = Resources {
             service: service.clone(),
             database: None,
+            topics: None,
             identity: None,
             hasher: None,
             outbound: None,
+            cache: None,
             config: Arc::new(WasiConfigVariables::new()),
             // One of its own: what is only asked what it is takes nothing from what serves.
             cpu: Arc::new(CpuShare::new(settings.limits.cpu)),
@@ -179,13 +197,8 @@ impl Workshop {
         };
         let described = linked.describe(invocation).await.map_err(ServiceError::Describe)?;
         let description = ServiceDescription::try_from(described)?;
-        description.check_exports(linked.compiled())?;
-        if !description.tasks.is_empty() && !linked.has_worker() {
-            return Err(ServiceError::NoWorker);
-        }
-        if !description.migrations.is_empty() && !grants.contains("sql") {
-            return Err(ServiceError::NoDatabase);
-        }
+        description.check_topics(service)?;
+        check(&description, &linked, &grants)?;
         let operations = Operations::new(&description, linked.compiled(), settings.breaker);
         let revision = Revision {
             service: service.clone(),
@@ -207,12 +220,15 @@ impl Workshop {
         let grants = GrantSet::new(&revision.grants);
         let database =
             if grants.contains("sql") { Some(self.database(&revision.service, &revision.limits).await?) } else { None };
+        let (offered, quota) = (&self.grantable, revision.limits.cache.as_u64());
         let resources = Resources {
             service: revision.service.clone(),
             database,
-            identity: grants.contains("tokens").then(|| Arc::clone(&self.identity)),
-            hasher: grants.contains("passwords").then(|| Arc::clone(&self.hasher)),
+            topics: grants.contains("events").then(|| Arc::new(revision.description.topics.clone())),
+            identity: grants.contains("tokens").then(|| Arc::clone(&offered.identity)),
+            hasher: grants.contains("passwords").then(|| Arc::clone(&offered.hasher)),
             outbound: grants.contains("http").then(|| Arc::new(Outbound::new(http))),
+            cache: grants.contains("cache").then(|| offered.cache.of(&revision.service, quota)),
             config: Arc::new(config.into_iter().collect()),
             cpu: self.cpu_share(&revision.service, revision.limits.cpu),
             limits: revision.limits.clone(),
@@ -274,9 +290,33 @@ impl Candidate {
     }
 }
 
-/// Brings the schema of a revision's service up to date; names what was applied.
+/// Checks that a component exports, and was granted, what its description needs.
+fn check(description: &ServiceDescription, linked: &Linked, grants: &GrantSet) -> Result<(), ServiceError> {
+    description.check_exports(linked.compiled())?;
+    if !description.tasks.is_empty() && !linked.has_worker() {
+        return Err(ServiceError::NoWorker);
+    }
+    if !description.subscriptions.is_empty() && !linked.has_subscriber() {
+        return Err(ServiceError::NoSubscriber);
+    }
+    if !description.topics.is_empty() && !(grants.contains("sql") && grants.contains("events")) {
+        return Err(ServiceError::NoOutbox);
+    }
+    if !description.migrations.is_empty() && !grants.contains("sql") {
+        return Err(ServiceError::NoDatabase);
+    }
+    Ok(())
+}
+
+/// Brings the schema of a revision's service up to date, with the host's own tables in it; names what was applied.
 pub(super) async fn migrate(revision: &Revision) -> Result<Vec<String>, MigrationError> {
     let Some(database) = revision.linked.database() else { return Ok(Vec::new()) };
+    if revision.publishes() {
+        outbox::create_outbox(database).await?;
+    }
+    if !revision.description.subscriptions.is_empty() {
+        outbox::create_inbox(database).await?;
+    }
     let applied = ledger::apply(database, &revision.description.migrations).await?;
     if !applied.is_empty() {
         tracing::info!(service.name = %revision.service, migrations = applied.join(", "), "schema was brought up to date");

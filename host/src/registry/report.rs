@@ -8,20 +8,39 @@ use super::audit::{Action, Actor, Entry};
 use super::breaker::Phase;
 use super::refusal::Refusal;
 use super::snapshot::{Live, Revision};
-use super::status::{AuditEntry, CanaryStatus, RevisionStatus, RouteStatus, ServiceStatus, Share};
+use super::status::{AuditEntry, CanaryStatus, RevisionStatus, RouteStatus, ServiceStatus, Share, TaskStatus};
 use super::store::rfc3339;
 use crate::fault::GuestFault;
 use crate::names::ServiceName;
 
 impl Registry {
-    /// Returns all live services, by name.
+    /// Returns all live services, by name; when their tasks have run, [`Registry::fill_in_runs`] adds.
     pub fn services(&self) -> Vec<ServiceStatus> {
         self.snapshot().services().map(|(name, live)| self.status(name, live)).collect()
     }
 
-    /// Returns a live service.
+    /// Returns a live service, likewise.
     pub fn service(&self, name: &ServiceName) -> Option<ServiceStatus> {
         self.snapshot().service(name).map(|live| self.status(name, live))
+    }
+
+    /// Fills in when the tasks of services have run, and will; without an answer of the database it stays unknown.
+    pub async fn fill_in_runs(&self, services: &mut [ServiceStatus]) {
+        let runs = match self.tasks.runs().await {
+            Ok(runs) => runs,
+            Err(error) => return tracing::warn!(%error, "cannot read when tasks have run"),
+        };
+        for service in services {
+            for task in &mut service.tasks {
+                let found = runs.iter().find(|run| run.name == task.name && run.service == service.name.as_str());
+                let Some(run) = found else { continue };
+                task.last_started = run.started_us.map(rfc3339);
+                task.last_ended = run.ended_us.map(rfc3339);
+                task.outcome.clone_from(&run.outcome);
+                // What never comes has no date.
+                task.next = (run.next_us < i64::MAX).then(|| rfc3339(run.next_us));
+            }
+        }
     }
 
     /// Returns all revisions of a service, newest first.
@@ -71,6 +90,16 @@ impl Registry {
         self.note(&Entry::refused("", Action::Access, actor, what.to_owned())).await;
     }
 
+    /// Keeps a line of a dead letter that was replayed.
+    pub async fn note_replay(&self, service: &ServiceName, actor: &Actor, what: String) {
+        self.note(&Entry { reason: Some(what), ..Entry::done(service, Action::Replay, actor) }).await;
+    }
+
+    /// Keeps a line of a dead letter that was discarded.
+    pub async fn note_discard(&self, service: &ServiceName, actor: &Actor, what: String) {
+        self.note(&Entry { reason: Some(what), ..Entry::done(service, Action::Discard, actor) }).await;
+    }
+
     /// Keeps a line of a check, and why it was refused.
     pub(super) async fn note_check(&self, service: &ServiceName, actor: &Actor, refusal: Option<&Refusal>) {
         let entry = match refusal {
@@ -112,6 +141,20 @@ impl Registry {
                     method: route.method,
                     path: route.pattern.clone(),
                     access: route.access.to_string(),
+                })
+                .collect(),
+            tasks: live
+                .main()
+                .description
+                .tasks
+                .iter()
+                .map(|task| TaskStatus {
+                    name: task.name.clone(),
+                    schedule: task.schedule.to_string(),
+                    last_started: None,
+                    last_ended: None,
+                    outcome: None,
+                    next: None,
                 })
                 .collect(),
             breaker: breaker.unwrap_or(Phase::Closed).name(),

@@ -95,6 +95,11 @@ impl Revision {
         self.linked.digest()
     }
 
+    /// Says whether its transactions can publish events, which need an outbox and a relay.
+    pub fn publishes(&self) -> bool {
+        self.grants.iter().any(|grant| grant == "events") && self.linked.database().is_some()
+    }
+
     /// Returns its name, `orders@7`, as the value of a header.
     pub fn header(&self) -> HeaderValue {
         let make = || {

@@ -113,6 +113,23 @@ pub struct RouteStatus {
     pub access: String,
 }
 
+/// A task, as an operator sees it; times are RFC 3339.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskStatus {
+    /// What the worker switches on.
+    pub name: String,
+    /// `every 10s`, or `cron 30 4 * * *`, which is in UTC.
+    pub schedule: String,
+    /// When the last run began, on whichever host.
+    pub last_started: Option<String>,
+    /// When the last run that ended did so.
+    pub last_ended: Option<String>,
+    /// `running`, `done`, `stopped` or `interrupted` with the host, or `failed: ` and the reason.
+    pub outcome: Option<String>,
+    /// When the next run is due; none before the first.
+    pub next: Option<String>,
+}
+
 /// A live service.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServiceStatus {
@@ -136,6 +153,8 @@ pub struct ServiceStatus {
     pub limits: Limits,
     /// Routes of its newest live revision.
     pub routes: Vec<RouteStatus>,
+    /// Tasks of its revision with most of the traffic, which is the one that runs them.
+    pub tasks: Vec<TaskStatus>,
     /// `closed`, `open` or `half-open`: the worst that a breaker of the live revisions is.
     pub breaker: &'static str,
     /// Requests and typed calls of the live revisions since they were linked here.

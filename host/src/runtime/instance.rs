@@ -19,6 +19,7 @@ use super::reuse::Guest;
 use super::state::{HostState, Invocation};
 use crate::bindings::bootstrap::exports::provesi::platform::bootstrap::StartMode;
 use crate::bindings::exports::provesi::platform::service::{Description, Request, Response};
+use crate::bindings::subscriber::exports::provesi::platform::subscriber::Event;
 use crate::config::Limits;
 use crate::fault::GuestFault;
 
@@ -169,6 +170,32 @@ impl Linked {
     /// Says whether the component can run tasks.
     pub fn has_worker(&self) -> bool {
         self.worker.is_some()
+    }
+
+    /// Hands the component one event.
+    ///
+    /// # Errors
+    /// When the guest breaks its contract or the host fails; the inner error is the guest's own word.
+    ///
+    /// # Cancel safety
+    /// As for [`Linked::handle`].
+    pub async fn handle_event(&self, invocation: Invocation, event: &Event) -> Result<Result<(), String>, Failure> {
+        let Some(indices) = &self.subscriber else { return Ok(Err("the component exports no subscriber".to_owned())) };
+        let mut run = self.begin(invocation);
+        let bounds = run.bounds();
+        let call = async {
+            let instance = run.guest.instance(self).await?;
+            let store = &mut run.guest.store;
+            let world = indices.load(&mut *store, &instance)?;
+            world.provesi_platform_subscriber().call_handle(store, event).await
+        };
+        let outcome = bounds.hold(call).await;
+        run.end(outcome, Ok)
+    }
+
+    /// Says whether the component can take events.
+    pub fn has_subscriber(&self) -> bool {
+        self.subscriber.is_some()
     }
 
     /// Waits for a place in the engine's pool for what `dispatch` has no permits for.

@@ -16,8 +16,9 @@ use super::state::{HostState, Resources};
 use super::{Compiled, Runtime};
 use crate::bindings::PlatformIndices;
 use crate::bindings::bootstrap::WithBootstrapIndices;
+use crate::bindings::subscriber::WithSubscriberIndices;
 use crate::bindings::worker::WithWorkerIndices;
-use crate::capabilities::{log, outbound, passwords, sql, tokens};
+use crate::capabilities::{cache, log, outbound, passwords, sql, tokens};
 use crate::db::Database;
 use crate::names::ComponentDigest;
 
@@ -28,6 +29,7 @@ pub struct Linked {
     pub(super) service: PlatformIndices,
     pub(super) bootstrap: Option<WithBootstrapIndices>,
     pub(super) worker: Option<WithWorkerIndices>,
+    pub(super) subscriber: Option<WithSubscriberIndices>,
     pub(super) resources: Resources,
     pub(super) engine: Engine,
     /// Guests that have served and may serve again.
@@ -37,6 +39,8 @@ pub struct Linked {
 }
 
 /// What a service may import: capabilities by their short name (`sql`), interfaces by `package/interface`.
+///
+/// `events` is no import: it lets a transaction of `sql` publish.
 #[derive(Clone, Debug, Default)]
 pub struct GrantSet(BTreeSet<String>);
 
@@ -99,6 +103,7 @@ pub(super) fn base_linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>
     tokens::add_to_linker(&mut linker, HostState::tokens)?;
     passwords::add_to_linker(&mut linker, HostState::passwords)?;
     outbound::add_to_linker(&mut linker)?;
+    cache::add_to_linker(&mut linker, HostState::cache)?;
     log::add_to_linker(&mut linker, HostState::log)?;
     Ok(linker)
 }
@@ -128,8 +133,9 @@ impl Runtime {
         let service = PlatformIndices::new(&pre).map_err(LinkError::Mismatch)?;
         let bootstrap = optional(&compiled, "bootstrap", || WithBootstrapIndices::new(&pre))?;
         let worker = optional(&compiled, "worker", || WithWorkerIndices::new(&pre))?;
+        let subscriber = optional(&compiled, "subscriber", || WithSubscriberIndices::new(&pre))?;
         let (engine, idle, aside) = (self.engine.clone(), self.idle_guests(), Arc::clone(&self.aside));
-        Ok(Linked { compiled, pre, service, bootstrap, worker, resources, engine, idle, aside })
+        Ok(Linked { compiled, pre, service, bootstrap, worker, subscriber, resources, engine, idle, aside })
     }
 }
 
@@ -185,7 +191,7 @@ impl GrantSet {
             return Ok(());
         }
         let grant = if is_http { HTTP.1 } else { name.strip_prefix("provesi:platform/").unwrap_or(name) };
-        if is_platform(name) && !["sql", "tokens", "passwords"].contains(&grant) {
+        if is_platform(name) && !["sql", "tokens", "passwords", "cache"].contains(&grant) {
             return Err(LinkError::Unknown(import.to_owned()));
         }
         if self.contains(grant) {
@@ -221,7 +227,7 @@ mod tests {
             assert!(grants.admit(good).is_ok(), "{good}");
         }
         for bad in
-            ["provesi:platform/tokens@0.1.0", "provesi:auth/directory@0.1.0", "provesi:platform/nothing@0.1.0", "x"]
+            ["provesi:platform/tokens@0.1.0", "provesi:platform/cache@0.1.0", "provesi:platform/nothing@0.1.0", "x"]
         {
             assert!(grants.admit(bad).is_err(), "{bad}");
         }

@@ -1,5 +1,6 @@
 //! What a store holds: the contexts of the capabilities, and the invocation it runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +12,8 @@ use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 use super::cpu::{Cpu, CpuShare};
 use super::limiter::Limiter;
 use super::peers::{CallBudget, NoPeers, PeerCaller};
+use crate::cache::ServiceCache;
+use crate::capabilities::cache::{CacheCtx, CacheView};
 use crate::capabilities::log::{GuestOutput, LogCtx, LogView};
 use crate::capabilities::outbound::{Outbound, OutboundCtx};
 use crate::capabilities::passwords::{Hasher, PasswordsCtx, PasswordsView};
@@ -29,12 +32,16 @@ pub struct Resources {
     pub service: ServiceName,
     /// Its database.
     pub database: Option<Arc<Database>>,
+    /// Topics of the events that it may publish.
+    pub topics: Option<Arc<BTreeSet<String>>>,
     /// The issuer of tokens.
     pub identity: Option<Arc<Identity>>,
     /// The workers that hash passwords.
     pub hasher: Option<Arc<Hasher>>,
     /// Where it may send requests.
     pub outbound: Option<Arc<Outbound>>,
+    /// Its cache.
+    pub cache: Option<Arc<ServiceCache>>,
     /// Its configuration values.
     pub config: Arc<WasiConfigVariables>,
     /// Its share of the processor.
@@ -73,6 +80,7 @@ pub(crate) struct HostState {
     tokens: TokensCtx,
     passwords: PasswordsCtx,
     outbound: OutboundCtx,
+    cache: CacheCtx,
     log: LogCtx,
 }
 
@@ -96,10 +104,11 @@ impl HostState {
             wasi: None,
             output: Some(log()),
             config: Arc::clone(&resources.config),
-            sql: SqlCtx::new(resources.database.clone(), allowance),
+            sql: SqlCtx::new(resources.database.clone(), resources.topics.clone(), allowance),
             tokens: TokensCtx::new(resources.identity.clone()),
             passwords: PasswordsCtx::new(resources.hasher.clone()),
             outbound: OutboundCtx::new(resources.outbound.clone(), invocation.deadline),
+            cache: CacheCtx::new(resources.cache.clone(), invocation.deadline),
             log: log(),
             invocation,
         }
@@ -117,6 +126,8 @@ impl HostState {
         self.invocation.peers = Arc::new(NoPeers);
         // What was begun of a line is written with the id of its own request.
         self.wasi = None;
+        // Who waits for a value that this one has claimed and not set computes it.
+        self.cache.give_back();
         self.table.is_empty()
     }
 
@@ -130,6 +141,10 @@ impl HostState {
 
     pub(super) fn passwords(&mut self) -> PasswordsView<'_> {
         PasswordsView::new(&mut self.passwords)
+    }
+
+    pub(super) fn cache(&mut self) -> CacheView<'_> {
+        CacheView::new(&mut self.cache)
     }
 
     pub(super) fn log(&mut self) -> LogView<'_> {

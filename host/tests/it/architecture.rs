@@ -6,13 +6,31 @@ use crate::support::root;
 
 /// Which room may name which others; `app` and `main` may name all, leaves only themselves.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("admin", &["config", "feed", "listener", "names", "registry"]),
+    ("admin", &["config", "events", "feed", "listener", "names", "registry"]),
     ("gateway", &["bindings", "config", "dispatch", "fault", "identity", "listener", "names", "registry"]),
     ("dispatch", &["bindings", "config", "fault", "feed", "names", "registry", "runtime"]),
-    ("registry", &["bindings", "capabilities", "config", "db", "fault", "feed", "identity", "names", "runtime"]),
-    ("runtime", &["bindings", "capabilities", "config", "db", "fault", "identity", "names"]),
-    ("capabilities", &["bindings", "db", "identity", "names"]),
+    (
+        "registry",
+        &[
+            "bindings",
+            "cache",
+            "capabilities",
+            "config",
+            "db",
+            "fault",
+            "feed",
+            "identity",
+            "names",
+            "runtime",
+            "tasks",
+        ],
+    ),
+    ("runtime", &["bindings", "cache", "capabilities", "config", "db", "fault", "identity", "names"]),
+    ("capabilities", &["bindings", "cache", "db", "identity", "names"]),
+    ("events", &["config", "db", "feed", "names"]),
     ("identity", &["db"]),
+    ("tasks", &["db", "names"]),
+    ("cache", &["config", "names"]),
     ("config", &["names"]),
     ("fault", &["names"]),
     // Only for the fuzz targets and their tests; nobody names it.

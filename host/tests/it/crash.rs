@@ -1,10 +1,13 @@
-//! What `kill -9` and SIGTERM do to a host: no order is lost, none stays half done, none is placed twice.
+//! What trouble does to orders and events: kills, hot swaps, a database that crashes. No order is lost, none stays half
+//! done, none is placed twice, and every event has its effect once. And what SIGTERM does.
 //!
-//! Every test run has the short form; `PROVESI_SOAK=1` (`make soak`) asks for the full one. `PROVESI_SOAK_SEED`
+//! Every test run has the short forms; `PROVESI_SOAK=1` (`make soak`) asks for the full ones. `PROVESI_SOAK_SEED`
 //! repeats the choices of an earlier run, though not what the machine made of them.
 
 mod client;
 mod ledger;
+mod renamer;
+mod trouble;
 
 use std::time::Duration;
 
@@ -17,13 +20,12 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use self::client::{Client, Phase};
+use self::renamer::Renamer;
+use self::trouble::Trouble;
 use crate::support::{Backend, Process, eventually};
 
 /// In which a crash is finished or undone: the contract's minute.
 const RECOVERY: Duration = Duration::from_secs(60);
-
-/// Time that a started host has before it is killed, in milliseconds.
-const LIFE_MS: std::ops::RangeInclusive<u64> = 50..=600;
 
 /// Longest wait for bytes that the host owes, or for its port to close: less than its drain time.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,16 +33,39 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 mod each_key_has_one_whole_order_however_often_the_host_is_killed {
-    use super::{Backend, orders_outlive_kills};
+    use super::{Backend, Trouble, orders_outlive};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn sqlite() {
-        orders_outlive_kills(Backend::Sqlite).await;
+        orders_outlive(Trouble::Kills, Backend::Sqlite).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn postgres() {
-        orders_outlive_kills(Backend::Postgres).await;
+        orders_outlive(Trouble::Kills, Backend::Postgres).await;
+    }
+}
+
+mod each_key_has_one_whole_order_while_services_are_swapped_under_it {
+    use super::{Backend, Trouble, orders_outlive};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn sqlite() {
+        orders_outlive(Trouble::Swaps, Backend::Sqlite).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn postgres() {
+        orders_outlive(Trouble::Swaps, Backend::Postgres).await;
+    }
+}
+
+mod each_key_has_one_whole_order_however_often_the_database_crashes {
+    use super::{Backend, Trouble, orders_outlive};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn postgres() {
+        orders_outlive(Trouble::Restarts, Backend::Postgres).await;
     }
 }
 
@@ -61,40 +86,52 @@ mod a_request_that_runs_at_sigterm_is_answered {
 /// How much is done.
 struct Form {
     clients: u32,
-    kills: u32,
+    times: u32,
     seed: u64,
 }
 
 impl Form {
-    fn chosen() -> Self {
+    fn chosen(trouble: Trouble) -> Self {
         let is_full = environment("PROVESI_SOAK").is_some_and(|value| value == "1");
-        let (clients, kills) = if is_full { (16, 100) } else { (4, 5) };
+        let (short, full) = match trouble {
+            Trouble::Kills => (5, 200),
+            Trouble::Swaps => (3, 60),
+            Trouble::Restarts => (2, 30),
+        };
+        let (clients, times) = if is_full { (16, full) } else { (4, short) };
         let seed = environment("PROVESI_SOAK_SEED");
         let seed = seed.map_or_else(rand::random::<u64>, |text| text.parse().expect("the seed is a number"));
-        Self { clients, kills, seed }
+        Self { clients, times, seed }
     }
 }
 
-async fn orders_outlive_kills(backend: Backend) {
-    let Some(mut process) = Process::start(backend).await else { return };
-    let form = Form::chosen();
-    say(&format!("crash on {backend:?}: seed {}", form.seed));
+async fn orders_outlive(trouble: Trouble, backend: Backend) {
+    let started = match trouble {
+        Trouble::Swaps => Process::start_with_own_cache(backend).await,
+        _ => Process::start(backend).await,
+    };
+    let Some(mut process) = started else { return };
+    let form = Form::chosen(trouble);
+    say(&format!("{trouble:?} on {backend:?}: seed {}", form.seed));
     let mut rng = StdRng::seed_from_u64(form.seed);
     let (cliente, operario) = (process.token("cliente").await, process.token("operario").await);
     ledger::fill(&process, &operario).await;
     let initial = ledger::stock(&process, &operario).await;
 
     let (phase, watched) = watch::channel(Phase::Down);
+    let renamer = Renamer::new(&process, operario.clone(), watched.clone()).await;
     let clients: Vec<Client> = (0..form.clients)
         .map(|number| Client::new(number, cliente.clone(), StdRng::seed_from_u64(rng.random()), watched.clone()))
         .collect();
     let placing = join_all(clients.into_iter().map(Client::place_until_over));
-    let ((), clients) = tokio::join!(kill_again_and_again(&mut process, form.kills, &mut rng, &phase), placing);
+    let making = trouble.make(&mut process, form.times, &mut rng, &phase);
+    let ((), clients, renamer) = tokio::join!(making, placing, renamer.rename_until_over());
     eventually("nothing is half done", RECOVERY, async || ledger::is_settled(&process, &operario).await).await;
     let clients = join_all(clients.into_iter().map(Client::repeat_all)).await;
 
     let kept = clients.iter().flat_map(|client| &client.kept);
-    ledger::check(&process, &operario, initial, kept).await;
+    ledger::check(&process, &operario, initial, kept, renamer.order()).await;
+    let renames = renamer.check(&process).await;
     process.terminate();
     assert_eq!(process.end().await.code(), Some(0), "a host that has recovered stops as any other");
 
@@ -103,25 +140,13 @@ async fn orders_outlive_kills(backend: Backend) {
     let requests: u64 = clients.iter().map(|client| client.requests).sum();
     let half_done: usize = clients.iter().map(|client| client.half_done).sum();
     say(&format!(
-        "crash on {backend:?}: {} kills, {requests} requests, {acknowledged} orders acknowledged, {} rejected, \
-         {half_done} left half done by kills, seed {}",
-        form.kills,
+        "{trouble:?} on {backend:?}: {} times, {requests} requests, {acknowledged} orders acknowledged, {} rejected, \
+         {half_done} left half done, {renames} renames told to orders and inventory, seed {}",
+        form.times,
         answered - acknowledged,
         form.seed
     ));
     assert!(acknowledged > 0, "no order was acknowledged");
-}
-
-/// Lets the host live for a random time, kills it and starts it again.
-async fn kill_again_and_again(process: &mut Process, kills: u32, rng: &mut StdRng, phase: &watch::Sender<Phase>) {
-    for _ in 0..kills {
-        phase.send_replace(Phase::Up(process.base().to_owned()));
-        tokio::time::sleep(Duration::from_millis(rng.random_range(LIFE_MS))).await;
-        process.kill9();
-        phase.send_replace(Phase::Down);
-        process.start_again().await;
-    }
-    phase.send_replace(Phase::Over(process.base().to_owned()));
 }
 
 async fn a_running_request_is_answered(backend: Backend) {

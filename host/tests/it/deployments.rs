@@ -29,7 +29,7 @@ mod events;
 mod mutants;
 mod pointer;
 mod refusals;
-mod revisions;
+pub(crate) mod revisions;
 mod schema;
 mod serving;
 mod turns;
@@ -158,6 +158,8 @@ fn remove_counters(service: &mut Value) {
         let count = fields.remove(counter).expect("every service has its counters");
         assert!(count.is_u64(), "{counter}: {count}");
     }
+    // When they run is up to the clock.
+    assert!(fields.remove("tasks").is_some_and(|tasks| tasks.is_array()), "every service has its tasks");
 }
 
 /// Returns some fields of each element of a list.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Backend, Postgres, Setup, TestApp, eventually, fixture, root, send, service};
+use crate::support::{Backend, ORDERS_GRANTS, Postgres, Setup, TestApp, eventually, fixture, root, send, service};
 use provesi::db::{Bounds, Cell, Database, Storage};
 use serde_json::{Value, json};
 
@@ -133,9 +133,8 @@ async fn a_stock_that_never_answers_costs_an_order_no_more_than_its_deadline() {
 async fn an_order_whose_time_ran_out_at_a_peer_is_not_left_pending() {
     // Both have the same time, so that the order's own is over when the stock's is.
     let limits = "limits = { deadline = \"2s\" }\n";
-    let grants = r#""sql", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#;
     let more = bad_stock(&format!("{limits}config = {{ fault = \"loop\" }}\n"))
-        + &service("orders", &root().join("target/components/orders.wasm"), grants)
+        + &service("orders", &root().join("target/components/orders.wasm"), ORDERS_GRANTS)
         + limits;
     let app = TestApp::start_as(&Setup { services: &["auth", "products"], more: &more, ..Setup::default() }).await;
     let (operario, cliente) = (app.token("operario").await, app.token("cliente").await);

@@ -89,7 +89,7 @@ async fn migrations_without_a_database_are_refused() {
 
 #[tokio::test]
 async fn two_services_cannot_export_one_interface() {
-    let more = service("shop", &component("products"), "\"sql\"");
+    let more = service("shop", &fixture("badcatalog"), "");
     let error = refusal(&Setup { services: &["products"], more: &more, ..Setup::default() }).await;
     assert_names(&error, &["provesi:products/catalog@0.1", " is exported by both products and shop"]);
 }
@@ -110,7 +110,7 @@ async fn a_typed_import_that_nobody_exports_is_named_with_its_importer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_cannot_fill_its_database_is_named() {
     let more = service("badcatalog", &fixture("badcatalog"), "")
-        + &service("inventory", &component("inventory"), "\"sql\", \"provesi:products/catalog\"");
+        + &service("inventory", &component("inventory"), r#""sql", "events", "provesi:products/catalog""#);
     let error = refusal(&only(&more)).await;
     let (first, reason) = error.split_once(": ").expect("a reason");
     assert_eq!(first, "service inventory cannot fill its database");

@@ -2,6 +2,9 @@
 
 mod postgres;
 mod process;
+mod rabbit;
+mod redis;
+mod settings;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +19,9 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::postgres::Postgres;
 pub(crate) use self::process::{Process, try_send};
+pub(crate) use self::rabbit::Rabbit;
+pub(crate) use self::redis::Redis;
+pub(crate) use self::settings::set;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +91,18 @@ impl TestApp {
 
     /// The same with further tables of `provesi.toml`.
     pub(crate) async fn start_with(backend: Backend, more: &str) -> Option<Self> {
+        Self::start_on(backend, &Setup { more, ..Setup::default() }).await
+    }
+
+    /// Starts a host that is not as usual on a database, whatever its setup says of that; none where there is no
+    /// PostgreSQL to start.
+    pub(crate) async fn start_on(backend: Backend, setup: &Setup<'_>) -> Option<Self> {
         let postgres = match backend {
             Backend::Sqlite => None,
             Backend::Postgres => Some(Postgres::start()?),
         };
         let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
-        let app = Self::start_as(&Setup { url: &url, more, ..Setup::default() }).await;
+        let app = Self::start_as(&Setup { url: &url, ..*setup }).await;
         Some(Self { postgres, ..app })
     }
 
@@ -151,6 +163,11 @@ impl TestApp {
         let answer = self.upload(service, "", std::fs::read(file).expect("a component")).await;
         assert_eq!(answer.status, 201, "{:?}", answer.body);
         answer.body
+    }
+
+    /// Returns its `storage.url`.
+    pub(crate) fn url(&self) -> String {
+        self.postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url)
     }
 
     /// Returns the folder of the host's configuration and data.
@@ -275,6 +292,10 @@ impl Default for Setup<'_> {
     }
 }
 
+/// What orders needs.
+pub(crate) const ORDERS_GRANTS: &str =
+    r#""sql", "events", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#;
+
 /// Returns the program under test, which compiles for hosts in this process too.
 pub(crate) fn compiler() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_provesi"))
@@ -301,10 +322,10 @@ impl Setup<'_> {
         .concat();
         for name in self.services {
             let grants = match *name {
-                "auth" => r#""sql", "tokens", "passwords""#,
-                "inventory" => r#""sql", "provesi:products/catalog""#,
-                "orders" => r#""sql", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#,
-                _ => r#""sql""#,
+                "auth" => r#""sql", "events", "tokens", "passwords""#,
+                "inventory" => r#""sql", "events", "provesi:products/catalog""#,
+                "orders" => ORDERS_GRANTS,
+                _ => r#""sql", "events""#,
             };
             text += &service(name, &root.join(format!("target/components/{name}.wasm")), grants);
         }

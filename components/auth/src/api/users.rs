@@ -3,7 +3,7 @@
 use provesi_sdk::list::{self, List};
 use provesi_sdk::sql::{self, Connection, Database, Unique};
 use provesi_sdk::{
-    Email, Error, FieldErrors, Omittable, Patch, Request, Response, Result, Secret, Text, Timestamp, clock, columns,
+    Email, Error, FieldErrors, Omittable, Patch, Request, Response, Result, Secret, Text, Timestamp, clock,
     idempotency, input, params, passwords, row, tokens,
 };
 use schemars::JsonSchema;
@@ -58,6 +58,18 @@ const UNIQUE: Unique<2> = Unique {
         ("document_number", "Ya existe un usuario con este documento."),
     ],
 };
+
+/// Topic of new names.
+pub(crate) const RENAMED: &str = "auth.user-renamed";
+
+/// What others are told of a new name, as people read it.
+#[derive(Serialize)]
+struct Renamed {
+    id: i64,
+    name: String,
+    /// Counts the changes of the user.
+    version: i64,
+}
 
 /// A user without its times.
 #[derive(Serialize, JsonSchema)]
@@ -190,8 +202,9 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
         let patch: UserPatch = request.json()?;
         let now = clock::now();
         // Changed before it is read: of two changes at once the second one sees what the first one left.
-        sql::update(tx, "users", id, columns! { updated_at: now })?;
+        let version = store::touch(tx, id, now)?.ok_or_else(not_found)?;
         let current = store::find(tx, id)?.ok_or_else(not_found)?;
+        let previous_name = current.display_name();
         let next = Fields {
             username: patch.username.0.map_or(current.username, Into::into),
             password_hash: password_hash.clone().unwrap_or(current.password_hash),
@@ -208,6 +221,10 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
         };
         UNIQUE.check(tx, Some(id), [Some(&*next.username), next.document_number.as_deref()])?;
         store::update(tx, id, &next, now).map_err(|error| UNIQUE.explain(error))?;
+        let name = next.display_name();
+        if name != previous_name {
+            tx.publish(RENAMED, id, &Renamed { id, name, version })?;
+        }
         let response = show(tx, id, |user| Response::ok(&user))?;
         if password_hash.is_some() || next.role != current.role || !next.is_active {
             tokens::revoke_user(id)?;

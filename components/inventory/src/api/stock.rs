@@ -6,7 +6,8 @@ use provesi_sdk::{Error, JsonObject, Request, Response, Result, Timestamp, clock
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::peers;
+use crate::levels::{self, Change};
+use crate::{copies, peers};
 
 /// Units to add, or to take away when negative, and the warehouse's name.
 #[derive(JsonSchema)]
@@ -45,8 +46,9 @@ row! {
     }
 }
 
-const SELECT: &str = "SELECT s.id, s.product_id, s.product_name, s.warehouse_id, w.name, s.quantity, \
-    s.reserved_quantity, s.updated_at, s.last_restock_date FROM stock s JOIN warehouses w ON w.id = s.warehouse_id";
+const SELECT: &str = "SELECT s.id, s.product_id, COALESCE(k.name, s.product_name), s.warehouse_id, w.name, \
+    s.quantity, s.reserved_quantity, s.updated_at, s.last_restock_date FROM stock s \
+    JOIN warehouses w ON w.id = s.warehouse_id LEFT JOIN known_products k ON k.product_id = s.product_id";
 
 impl<'r> From<StockRow<'r>> for Stock<'r> {
     fn from(row: StockRow<'r>) -> Self {
@@ -79,11 +81,15 @@ pub(crate) fn restock(request: &Request) -> Result<Response> {
         let find = "SELECT id FROM warehouses WHERE name = $1";
         let (warehouse,) =
             tx.first::<(i64,)>(find, params![&warehouse])?.ok_or_else(|| Error::not_found("Bodega no encontrada"))?;
-        if units > 0 {
+        let change = if units > 0 {
             add(tx, &product, warehouse, units)?;
+            Change::Given
         } else {
             take(tx, product.id, warehouse, -units)?;
-        }
+            Change::Taken
+        };
+        copies::remember(tx, &product)?;
+        levels::tell(tx, product.id, warehouse, change)?;
         let show = format!("{SELECT} WHERE s.product_id = $1 AND s.warehouse_id = $2");
         let rows = tx.query(&show, params![product.id, warehouse])?;
         let row = rows.read::<StockRow>().next().expect("the row was just changed");

@@ -44,12 +44,12 @@ fn become_status(id: i64, from: Status, to: Status) -> Result<Response> {
         let (from, to) = (from.display(), to.display());
         return Err(Error::conflict(format!("Un pedido en estado {from} no puede pasar a {to}")));
     }
-    if !store::advance(id, from, to)? {
+    let has_moved = match to {
+        Status::Cancelled => placement::cancel(&store::draft(id)?.ok_or_else(not_found)?, from)?,
+        _ => store::advance(id, from, to)?,
+    };
+    if !has_moved {
         return Err(Error::conflict("El pedido cambió mientras tanto, intente de nuevo"));
-    }
-    if to == Status::Cancelled {
-        // The order is cancelled whatever happens now; the task gives back what is not given back here.
-        let _ = placement::release(id);
     }
     read::show(id, None, |order| Response::ok(&order))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::read::{self, Order};
 use crate::peers;
-use crate::placement::{self, Placed};
+use crate::placement;
 use crate::store;
 
 /// An order to place; `product` only where the path does not name it.
@@ -130,9 +130,7 @@ fn answer(
         Known::Done { status, answer } if status > 0 => return Ok(Response::raw_json(status, answer)),
         Known::Done { answer, .. } => finished(&answer)?,
     };
-    let response = read::show(id, None, show)?;
-    key.complete(&sql::Database, response.status, &String::from_utf8_lossy(&response.body))?;
-    Ok(response)
+    key.complete(&sql::Database, read::show(id, None, show)?)
 }
 
 /// Stores and places an order, with the request's key in the same transaction; returns its id.
@@ -164,7 +162,7 @@ fn place(request: &Request, product_name: &str, payload: &Payload, key: Option<&
         Ok(id)
     })?;
     let draft = store::draft(id)?.ok_or_else(super::not_found)?;
-    let _: Placed = placement::place(&draft)?;
+    placement::place(&draft)?;
     Ok(id)
 }
 

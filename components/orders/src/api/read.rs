@@ -54,9 +54,11 @@ row! {
     }
 }
 
-const SELECT: &str = "SELECT id, product_id, product_name, units, status, warehouse_id, warehouse_name, customer_id, \
-    customer_name, delivery_address, delivery_zone, total_price_cents, notes, created_at, updated_at, confirmed_at, \
-    delivered_at FROM orders";
+const SELECT: &str = "SELECT o.id, o.product_id, COALESCE(p.name, o.product_name), o.units, o.status, o.warehouse_id, \
+    o.warehouse_name, o.customer_id, COALESCE(c.name, o.customer_name), o.delivery_address, o.delivery_zone, \
+    o.total_price_cents, o.notes, o.created_at, o.updated_at, o.confirmed_at, o.delivered_at FROM orders o \
+    LEFT JOIN product_names p ON p.product_id = o.product_id \
+    LEFT JOIN customer_names c ON c.customer_id = o.customer_id";
 
 impl<'r> From<OrderRow<'r>> for Order<'r> {
     fn from(row: OrderRow<'r>) -> Self {
@@ -93,20 +95,31 @@ impl Order<'_> {
 pub(crate) fn list(request: &Request) -> Result<Response> {
     let mut list = List::of(request);
     if let Some(customer) = only_customer(request) {
-        list.filter("customer_id = ?", customer);
+        list.filter("o.customer_id = ?", customer);
     }
     match request.query("status").map(|text| (text, Status::parse(text))) {
-        Some((_, Some(status))) => list.filter("status = ?", status.name()),
+        Some((_, Some(status))) => list.filter("o.status = ?", status.name()),
         Some((text, None)) => list.wrong("status", list::no_choice(text)),
         None => {}
     }
-    list.id("customer_id", "customer_id = ?");
-    list.text("product_name", "product_name = ?");
-    list.id("warehouse_id", "warehouse_id = ?");
-    list.moment("from", "created_at >= ?");
-    list.moment("to", "created_at <= ?");
-    let order = "created_at DESC, id DESC";
+    list.id("customer_id", "o.customer_id = ?");
+    list.text("product_name", by_name(request)?);
+    list.id("warehouse_id", "o.warehouse_id = ?");
+    list.moment("from", "o.created_at >= ?");
+    list.moment("to", "o.created_at <= ?");
+    let order = "o.created_at DESC, o.id DESC";
     list.answer(SELECT, order, |rows| list::json(rows.read::<OrderRow>().map(Order::from)))
+}
+
+/// Returns the condition that finds a product's orders by its name, each of the two by an index.
+fn by_name(request: &Request) -> Result<&'static str> {
+    const RENAMED: &str = "SELECT product_id FROM product_names WHERE name = $1 LIMIT 1";
+    let name = request.query("product_name").unwrap_or_default().trim();
+    if !name.is_empty() && Database.first::<(i64,)>(RENAMED, params![name])?.is_some() {
+        Ok("o.product_id IN (SELECT product_id FROM product_names WHERE name = ?)")
+    } else {
+        Ok("o.product_name = ? AND p.name IS NULL")
+    }
 }
 
 pub(crate) fn get(request: &Request) -> Result<Response> {
@@ -116,7 +129,7 @@ pub(crate) fn get(request: &Request) -> Result<Response> {
 
 /// Reads an order, of a customer if one is given, and answers with it.
 pub(crate) fn show(id: i64, customer: Option<i64>, answer: impl FnOnce(Order<'_>) -> Response) -> Result<Response> {
-    let rows = Database.query(&format!("{SELECT} WHERE id = $1"), params![id])?;
+    let rows = Database.query(&format!("{SELECT} WHERE o.id = $1"), params![id])?;
     let row = rows.read::<OrderRow>().next().filter(|row| customer.is_none() || row.customer_id == customer);
     Ok(answer(row.ok_or_else(not_found)?.into()))
 }

@@ -4,13 +4,13 @@ use provesi_sdk::list::{self, List};
 use provesi_sdk::sql::{self, Connection, Database, Unique};
 use provesi_sdk::{
     Decimal, Error, FieldErrors, Int, Money, Omittable, Patch, Request, Response, Result, Text, Timestamp, clock,
-    columns, idempotency, input, row,
+    idempotency, input, row,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::domain;
 use crate::store::products as store;
+use crate::{domain, events};
 
 const MAX_PRICE: i64 = 9_999_999_999;
 const MAX_STOCK: i64 = 2_147_483_647;
@@ -174,8 +174,9 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
         let patch: ProductPatch = request.json()?;
         let now = clock::now();
         // Changed before it is read: of two changes at once the second one sees what the first one left.
-        sql::update(tx, "products", id, columns! { updated_at: now })?;
-        let current = store::find(tx, id)?.ok_or_else(not_found)?;
+        let version = store::touch(tx, id, now)?.ok_or_else(not_found)?;
+        let before = store::find(tx, id)?.ok_or_else(not_found)?;
+        let current = before.clone();
         let fields = store::Fields {
             name: patch.name.0.map_or(current.name, Into::into),
             description: patch.description.map(Into::into).apply(current.description),
@@ -192,16 +193,22 @@ pub(crate) fn change(request: &Request) -> Result<Response> {
         check(&fields)?;
         check_unique(tx, Some(id), &fields)?;
         store::update(tx, id, &fields, now).map_err(broken)?;
+        events::tell(tx, id, version, &before, &fields)?;
         show(tx, "p.id = $1", &[id.into()], 200)
     })
 }
 
 pub(crate) fn deactivate(request: &Request) -> Result<Response> {
     let id = request.path_id("id").ok_or_else(not_found)?;
-    match store::deactivate(&Database, id, clock::now())? {
-        0 => Err(not_found()),
-        _ => Ok(Response::no_content()),
-    }
+    sql::transaction(|tx| {
+        let now = clock::now();
+        let version = store::touch(tx, id, now)?.ok_or_else(not_found)?;
+        let before = store::find(tx, id)?.ok_or_else(not_found)?;
+        let after = store::Fields { is_active: false, ..before.clone() };
+        store::update(tx, id, &after, now)?;
+        events::tell(tx, id, version, &before, &after)?;
+        Ok(Response::no_content())
+    })
 }
 
 fn show(connection: &impl Connection, condition: &str, params: &[sql::Value], status: u16) -> Result<Response> {

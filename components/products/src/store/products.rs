@@ -7,6 +7,7 @@ use crate::domain;
 
 row! {
     /// The columns that can be set.
+    #[derive(Clone)]
     pub(crate) struct Fields {
         pub(crate) name: String,
         pub(crate) description: Option<String>,
@@ -34,12 +35,16 @@ pub(crate) fn find(tx: &impl Connection, id: i64) -> Result<Option<Fields>, Erro
     tx.first(FIND, params![id])
 }
 
-pub(crate) fn update(tx: &impl Connection, id: i64, new: &Fields, now: Timestamp) -> Result<u64, Error> {
-    sql::update(tx, "products", id, columns(new, now))
+/// Counts a change that is about to be made, and returns the new count; none when there is no such product.
+///
+/// Others that change the product wait from here on: what is read now is what the change is made of.
+pub(crate) fn touch(tx: &impl Connection, id: i64, now: Timestamp) -> Result<Option<i64>, Error> {
+    const TOUCH: &str = "UPDATE products SET version = version + 1, updated_at = $1 WHERE id = $2 RETURNING version";
+    Ok(tx.first::<(i64,)>(TOUCH, params![now, id])?.map(|(version,)| version))
 }
 
-pub(crate) fn deactivate(tx: &impl Connection, id: i64, now: Timestamp) -> Result<u64, Error> {
-    sql::update(tx, "products", id, columns! { is_active: false, updated_at: now })
+pub(crate) fn update(tx: &impl Connection, id: i64, new: &Fields, now: Timestamp) -> Result<u64, Error> {
+    sql::update(tx, "products", id, columns(new, now))
 }
 
 fn columns(product: &Fields, now: Timestamp) -> Vec<Column> {

@@ -29,6 +29,15 @@ fn a_service(name: &str) -> Value {
             {"operation": "list", "method": "GET", "path": format!("/{name}/{{id}}/"), "access": "public"},
             {"operation": "create", "method": "POST", "path": "/", "access": {"roles": ["ADMIN", "WAREHOUSE_OPERATOR"]}}
         ],
+        "tasks": [
+            {
+                "name": "recover-what-was-left", "schedule": "every 10s", "last_started": "2026-01-31T23:59:50.1Z",
+                "last_ended": "2026-01-31T23:59:51.2Z", "outcome": "failed: 3 of them wait",
+                "next": "2026-02-01T00:00:01.2Z"
+            },
+            {"name": "nightly", "schedule": "cron 30 4 * * 1-5", "last_started": null, "last_ended": null,
+             "outcome": null, "next": "2026-02-02T04:30:00Z"}
+        ],
         "deployed_at": "2026-01-31T23:59:59.123456Z"
     })
 }
@@ -71,6 +80,11 @@ fn the_details_of_a_service_fit_and_are_complete() {
         "sql",
         "POST",
         "WAREHOUSE_OPERATOR",
+        "recover-what-was-left",
+        "failed: 3 of them wait, ended 2026-01-31T23:59:51Z",
+        "2026-02-01T00:00:01Z",
+        "nightly",
+        "2026-02-02T04:30:00Z",
     ] {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }

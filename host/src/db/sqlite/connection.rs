@@ -12,6 +12,7 @@ use sqlx::sqlite::{LockedSqliteHandle, SqliteConnectOptions};
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use crate::db::Bounds;
+use crate::db::outbox::MAX_PAYLOAD;
 
 /// Steps of SQLite's machine between two looks at the stop flag: a few microseconds of usual ones. A single step can
 /// take milliseconds (a function of a large value), so not more; one look takes nanoseconds, so not fewer.
@@ -108,7 +109,8 @@ impl Connection {
 /// Sets the limits and installs the authorizer.
 #[expect(unsafe_code, reason = "sqlx offers neither; SQLite has no other way to forbid ATTACH")]
 fn confine(handle: &mut LockedSqliteHandle<'_>, bounds: &Bounds) -> sqlx::Result<()> {
-    let largest = bounds.result_bytes.max(bounds.params_bytes).saturating_add(ROW_OVERHEAD);
+    // An event is the host's: it has its room whatever the owner has.
+    let largest = bounds.result_bytes.max(bounds.params_bytes).max(MAX_PAYLOAD).saturating_add(ROW_OVERHEAD);
     let length = (ffi::SQLITE_LIMIT_LENGTH, c_int::try_from(largest).unwrap_or(c_int::MAX));
     let database = handle.as_raw_handle().as_ptr();
     for (limit, value) in LIMITS.into_iter().chain([length]) {

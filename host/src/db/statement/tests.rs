@@ -108,6 +108,23 @@ fn a_guest_does_not_name_what_is_not_its_own() {
 }
 
 #[test]
+fn a_guest_notes_what_it_has_handled_in_these_words_only() {
+    let reading = classify_for_guest(NOTE_HANDLED).expect("the SDK's statement passes");
+    assert_eq!((reading.kind, reading.parameters), (Kind::Write, 2));
+    for statement in [
+        format!("{NOTE_HANDLED} RETURNING event_id"),
+        format!("{NOTE_HANDLED}; DELETE FROM provesi_inbox"),
+        NOTE_HANDLED.replace("DO NOTHING", "(event_id) DO UPDATE SET handled_us = 0"),
+        NOTE_HANDLED.to_ascii_lowercase(),
+        "SELECT event_id FROM provesi_inbox".to_owned(),
+        "DELETE FROM provesi_inbox".to_owned(),
+        "INSERT INTO provesi_outbox (id, topic, key, time_us, payload) VALUES ($1, $2, $3, $4, $5)".to_owned(),
+    ] {
+        assert!(classify_for_guest(&statement).is_err(), "{statement:?} passed");
+    }
+}
+
+#[test]
 fn a_migration_cannot_end_its_own_transaction() {
     assert_eq!(check_migration("CREATE TABLE t (a TEXT);\n-- next\nCREATE INDEX i ON t (a);\n"), Ok(()));
     for script in ["CREATE TABLE t (a TEXT); COMMIT;", "pragma journal_mode = off", "/* x */ end", "SELECT '"] {

@@ -15,7 +15,8 @@ async fn identity(folder: &std::path::Path) -> Identity {
         params_bytes: 4096,
         statement_timeout: std::time::Duration::from_secs(10),
     };
-    let revocations = Revocations::load(storage.open("host", bounds).await.expect("opens")).await.expect("loads");
+    let revocations =
+        Revocations::load(Arc::new(storage.open("host", bounds).await.expect("opens"))).await.expect("loads");
     Identity::new("provesi", Keys::load_or_create(&folder.join("keys")).expect("keys"), Arc::new(revocations))
 }
 

@@ -66,6 +66,13 @@ async fn keyed(app: &TestApp, path: &str, token: &str, key: &str, body: &Value) 
     send(app.request("POST", path).bearer_auth(token).header("Idempotency-Key", key).json(body)).await
 }
 
+/// Places an order and finds it in the list at once, as it was answered.
+async fn place_and_look(app: &TestApp, operario: &str) {
+    let order = placed(app, "/api/orders/Mascarilla%20N95/", operario, &near_norte(1)).await;
+    let list = app.get("/api/orders/?limit=500", operario).await.body;
+    assert!(list.as_array().expect("a bare array").contains(&order), "{order} is not in {list}");
+}
+
 on_both_databases! {
     async fn a_manual_order_is_placed_in_the_nearest_warehouse(app) {
         let (operario, cliente) = (app.token("operario").await, app.token("cliente").await);
@@ -348,6 +355,12 @@ on_both_databases! {
         assert_eq!(app.post(&format!("{path}cancel/"), &cliente, &json!({})).await.status, 403);
         assert_eq!(app.patch(&status, &operario, &json!({ "status": "CANCELLED" })).await.status, 200);
         assert_eq!(stock(app, &operario, product).await[0], (145, 0));
+    }
+
+    async fn an_order_is_in_the_list_as_soon_as_it_is_answered(app) {
+        let operario = app.token("operario").await;
+        futures::future::join_all((0..12).map(|_| place_and_look(app, &operario))).await;
+        assert_eq!(ids(&app.get("/api/orders/?limit=500", &operario).await.body).len(), 12);
     }
 
     async fn a_key_places_one_order_and_gives_its_first_answer_again(app) {

@@ -1,7 +1,7 @@
 //! A client that places orders under keys, and wants each key answered whatever happens to the host.
 //!
-//! A key without an answer is sent again at once; one whose order a kill left half done is put aside until the
-//! kills are over, so that the next kill meets a busy host.
+//! A key without an answer is sent again at once; one whose order was left half done is put aside until the trouble is
+//! over, so that the next one meets a busy host.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const REPEATS: usize = 5;
 pub(super) enum Phase {
     /// Killed.
     Down,
-    /// At an address, to be killed.
+    /// At an address, in trouble.
     Up(String),
     /// At an address, to stay.
     Over(String),
@@ -63,7 +63,7 @@ pub(super) struct Client {
     /// Answered keys with their orders.
     pub(super) kept: Vec<(Wish, Placed)>,
     pub(super) requests: u64,
-    /// Keys whose orders kills left half done.
+    /// Keys whose orders were left half done.
     pub(super) half_done: usize,
     aside: Vec<Wish>,
     number: u32,
@@ -75,7 +75,7 @@ pub(super) struct Client {
 }
 
 impl Phase {
-    fn base(&self) -> Option<&str> {
+    pub(super) fn base(&self) -> Option<&str> {
         match self {
             Self::Down => None,
             Self::Up(base) | Self::Over(base) => Some(base),
@@ -89,7 +89,7 @@ impl Client {
         Self { kept, requests: 0, half_done: 0, aside, number, wishes: 0, token, rng, phase, http }
     }
 
-    /// Places orders until the kills are over, and then waits until each of its keys is answered.
+    /// Places orders until the trouble is over, and then waits until each of its keys is answered.
     pub(super) async fn place_until_over(mut self) -> Self {
         while !self.is_over() {
             let wish = self.wish();
@@ -137,7 +137,8 @@ impl Client {
     }
 
     async fn ask(&mut self, wish: &Wish) -> Said {
-        let up = self.phase.wait_for(|phase| phase.base().is_some()).await.expect("who kills outlives the clients");
+        let up =
+            self.phase.wait_for(|phase| phase.base().is_some()).await.expect("who makes trouble outlives the clients");
         let url = format!("{}{}", up.base().expect("it was waited for"), wish.path);
         drop(up);
         self.requests += 1;

@@ -13,7 +13,7 @@ use super::{LABEL, answering, assert_refused, columns, look, serving, start_note
 use crate::support::{Answer, TestApp, send};
 
 /// Every request that an operator can make.
-const REQUESTS: [(&str, &str); 10] = [
+const REQUESTS: [(&str, &str); 14] = [
     ("GET", "/v1/services"),
     ("GET", "/v1/services/notes"),
     ("DELETE", "/v1/services/notes"),
@@ -24,6 +24,10 @@ const REQUESTS: [(&str, &str); 10] = [
     ("POST", "/v1/services/notes/rollback"),
     ("GET", "/v1/audit"),
     ("GET", "/v1/events"),
+    ("GET", "/v1/dead-letters"),
+    ("GET", "/v1/dead-letters/1"),
+    ("POST", "/v1/dead-letters/1/replay"),
+    ("DELETE", "/v1/dead-letters/1"),
 ];
 
 /// Makes a request with whatever it says of who asks.

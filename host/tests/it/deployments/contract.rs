@@ -110,11 +110,11 @@ async fn a_consumer_whose_exporter_is_not_there_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_services_cannot_export_one_interface() {
-    let products = component("products");
+    let shop = fixture("badcatalog");
     let app = TestApp::start_as(&Setup { services: &["products"], ..Setup::default() }).await;
-    add_tables(&app, &service("shop", &products, "\"sql\""));
+    add_tables(&app, &service("shop", &shop, ""));
     let before = serving(&app).await;
-    for answer in [check(&app, "shop", read(&products)).await, app.upload("shop", "", read(&products)).await] {
+    for answer in [check(&app, "shop", read(&shop)).await, app.upload("shop", "", read(&shop)).await] {
         let reason = assert_refused(&answer, 409, "route-collision");
         let expected = "provesi:products/catalog@0.1 is exported by both products and shop";
         assert_eq!(reason, expected);

@@ -11,7 +11,7 @@ type Case = (&'static [(&'static str, &'static str)], (u16, &'static str), &'sta
 
 const INVALID: (u16, &str) = (422, "invalid-component");
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 24] = [
     (&[("describe", "trap")], INVALID, "its description failed: the guest trapped"),
     (&[("describe", "loop")], INVALID, "did not finish before its deadline"),
     (&[("describe", "memory")], INVALID, "wanted more memory than its limit"),
@@ -27,6 +27,14 @@ const CASES: [Case; 16] = [
     (&[("header", "X-Upper")], INVALID, "in lower case"),
     (&[("task", "tidy")], INVALID, "describes tasks and exports no worker"),
     (&[("idempotent", "a:b/c#d")], INVALID, "idempotent \"a:b/c#d\": package/interface#function"),
+    (&[("task", "tidy"), ("cron", "30 4 * * 1-5")], INVALID, "describes tasks and exports no worker"),
+    (&[("task", "tidy up")], INVALID, "task \"tidy up\""),
+    (&[("task", "tidy"), ("cron", "61 * * * *")], INVALID, "cron expression \"61 * * * *\""),
+    (&[("task", "tidy"), ("cron", "* * * * * *")], INVALID, "minute, hour, day of month"),
+    (&[("task", "tidy"), ("cron", "0 0 30 2 *")], INVALID, "with a time that comes"),
+    (&[("task", "tidy"), ("cron", "* * * * *"), ("interval", "1000")], INVALID, "exactly one of interval-ms and cron"),
+    (&[("task", "tidy"), ("interval", "99")], INVALID, "from 100 ms to 31 days"),
+    (&[("task", "tidy"), ("deadline", "3600001")], INVALID, "from 1 ms to 1 h"),
     (&[("again", "list-again")], (409, "route-collision"), "/api/notes/"),
 ];
 

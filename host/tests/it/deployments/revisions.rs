@@ -1,16 +1,9 @@
 //! Components that tests make of built ones: other bytes, so another digest, with the behaviour that is wanted.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-pub(super) use crate::support::variant;
 use crate::support::{fixture, root};
-
-/// First line of the settings in a fixture, see `tests/fixtures/notes/src/settings.rs`.
-const MARK: &[u8] = b"#provesi-fixture-settings\n";
-
-/// Length of the settings, this line included.
-const SETTINGS: usize = 2048;
+pub(super) use crate::support::{set, variant};
 
 /// Returns the file of one of the four services.
 pub(super) fn component(name: &str) -> PathBuf {
@@ -18,28 +11,13 @@ pub(super) fn component(name: &str) -> PathBuf {
 }
 
 /// Reads a component.
-pub(super) fn read(file: &Path) -> Vec<u8> {
+pub(crate) fn read(file: &Path) -> Vec<u8> {
     std::fs::read(file).unwrap_or_else(|error| panic!("`make test` builds {}: {error}", file.display()))
 }
 
 /// Makes a revision of `notes`.
 pub(super) fn notes(settings: &[(&str, &str)]) -> Vec<u8> {
     set(&read(&fixture("notes")), settings)
-}
-
-/// Writes settings into a fixture that has some.
-pub(super) fn set(bytes: &[u8], settings: &[(&str, &str)]) -> Vec<u8> {
-    let found: Vec<usize> = places(bytes, MARK).collect();
-    let [start] = found[..] else { panic!("the fixture has its settings {} times", found.len()) };
-    let mut block = MARK.to_vec();
-    for (key, value) in settings {
-        writeln!(block, "{key}={value}").expect("a Vec takes everything");
-    }
-    assert!(block.len() <= SETTINGS, "{} bytes of settings", block.len());
-    block.resize(SETTINGS, b' ');
-    let mut bytes = bytes.to_vec();
-    bytes[start..start + SETTINGS].copy_from_slice(&block);
-    bytes
 }
 
 /// Gives a name of a typed interface another one of the same length, wherever it stands in a component.

@@ -76,7 +76,7 @@ async fn assert_agree(app: &TestApp, digest: &str) {
     assert!(services.as_array().expect("a list").contains(&own), "{own} is not in {services}");
     assert_eq!(own["traffic"], json!([{ "revision": 2, "digest": digest, "weight": 100 }]));
     let seen = columns(&json!([own]), ["state", "canary", "breaker", "exports", "grants"]);
-    assert_eq!(seen, json!([["serving", null, "closed", ["provesi:products/catalog@0.1.0"], ["sql"]]]));
+    assert_eq!(seen, json!([["serving", null, "closed", ["provesi:products/catalog@0.1.0"], ["sql", "events"]]]));
     let routes = own["routes"].as_array().expect("a list");
     let get =
         json!({ "operation": "get-product", "method": "GET", "path": "/api/products/{id:int}/", "access": "public" });

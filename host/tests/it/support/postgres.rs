@@ -41,6 +41,17 @@ impl Postgres {
         Some(Self { folder, port })
     }
 
+    /// Stops the server at once, as a crash does, and starts it again; others go on meanwhile.
+    pub(crate) async fn restart(&self) {
+        let Some(Some(template)) = TEMPLATE.get() else { return };
+        let mut restart = server_command(&template.binaries.join("pg_ctl"));
+        restart.args(["-w", "-t", "60", "-m", "immediate", "-l"]).arg(self.folder.path().join("log"));
+        restart.arg("-D").arg(self.folder.path().join("data")).arg("restart");
+        restart.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let status = tokio::process::Command::from(restart).status().await.expect("pg_ctl can be started");
+        assert!(status.success(), "the server does not come back: {status}");
+    }
+
     /// Returns the administrator's URL.
     pub(crate) fn url(&self) -> String {
         format!("postgres://postgres:secret@127.0.0.1:{}", self.port)
@@ -103,11 +114,11 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?} ended with {status}");
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
-fn skipped(reason: &str) {
+pub(super) fn skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let path = super::root().join("target/skipped-tests");
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("the list of skipped tests");

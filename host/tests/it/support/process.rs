@@ -21,6 +21,9 @@ const STOP: Duration = Duration::from_secs(40);
 /// Longest wait for one answer: twice the deadline of a request.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// Longest deploy: compiling stands back behind requests.
+const DEPLOY: Duration = Duration::from_secs(120);
+
 /// Pause between two looks at the process.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -52,21 +55,27 @@ enum Cache {
 impl Process {
     /// Starts the four services with demo data; none where there is no PostgreSQL to start.
     pub(crate) async fn start(backend: Backend) -> Option<Self> {
-        let mut process = Self::new(backend, Cache::Shared)?;
+        Self::start_as(backend, &Setup::default()).await
+    }
+
+    /// Starts a host that is not as usual on a database, whatever its setup says of that.
+    pub(crate) async fn start_as(backend: Backend, setup: &Setup<'_>) -> Option<Self> {
+        let mut process = Self::new(backend, Cache::Shared, setup)?;
         process.start_again().await;
         Some(process)
     }
 
-    /// The same, for components that no other test deploys: what they are compiled to goes with the process.
+    /// Starts as [`Process::start`] does, for components that no other test deploys: what they are compiled to goes
+    /// with the process.
     pub(crate) async fn start_with_own_cache(backend: Backend) -> Option<Self> {
-        let mut process = Self::new(backend, Cache::Own)?;
+        let mut process = Self::new(backend, Cache::Own, &Setup::default())?;
         process.start_again().await;
         Some(process)
     }
 
     /// The same, after the first start of all was killed at an age.
     pub(crate) async fn start_after_a_kill(backend: Backend, age: Duration) -> Option<Self> {
-        let mut process = Self::new(backend, Cache::Own)?;
+        let mut process = Self::new(backend, Cache::Own, &Setup::default())?;
         process.spawn();
         tokio::time::sleep(age).await;
         process.kill9();
@@ -74,14 +83,14 @@ impl Process {
         Some(process)
     }
 
-    fn new(backend: Backend, cache: Cache) -> Option<Self> {
+    fn new(backend: Backend, cache: Cache, setup: &Setup<'_>) -> Option<Self> {
         let postgres = match backend {
             Backend::Sqlite => None,
             Backend::Postgres => Some(Postgres::start()?),
         };
         let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
         let folder = tempfile::tempdir().expect("a folder");
-        let config = Setup { url: &url, ..Setup::default() }.write(folder.path());
+        let config = Setup { url: &url, ..*setup }.write(folder.path());
         let (base, admin, client) = (String::new(), String::new(), reqwest::Client::new());
         Some(Self { child: None, starts: 0, base, admin, client, config, cache, folder, postgres })
     }
@@ -110,6 +119,11 @@ impl Process {
         }
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         self.child = Some(command.spawn().expect("the binary can be started"));
+    }
+
+    /// Restarts its PostgreSQL server; it must be on one.
+    pub(crate) async fn restart_database(&self) {
+        self.postgres.as_ref().expect("the host is on PostgreSQL").restart().await;
     }
 
     /// Kills it with SIGKILL; it must have run until then.
@@ -143,6 +157,17 @@ impl Process {
     /// Returns the address of this start, `http://host:port`.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Uploads a component as the next revision of a service, with all of its traffic; it has to be accepted.
+    pub(crate) async fn deploy(&self, service: &str, component: Vec<u8>) {
+        let url = format!("{}/v1/services/{service}/revisions", self.admin);
+        let request = self.client.post(url).bearer_auth(self.admin_token()).timeout(DEPLOY);
+        let request = request.header("content-type", "application/wasm").body(component);
+        let response = request.send().await.expect("an answer to a deploy");
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("a body");
+        assert_eq!(status, 201, "{service}: {text}");
     }
 
     /// Returns the operators' address of this start, `http://host:port`.

@@ -1,0 +1,93 @@
+//! One attempt at one delivery, the same for every broker: call, count, tell, and say what comes next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Backoff, DeadLetters, Deliver, DeliveryError, Event, Stats};
+use crate::names::ServiceName;
+
+/// Times that a subscriber may fail at one event before it becomes a dead letter; at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempts(pub u32);
+
+/// What comes after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is handled: forget it.
+    Done,
+    /// Try again after the wait, with this many failures counted; later events of the key wait behind it.
+    Retry {
+        /// The wait.
+        wait: Duration,
+        /// Failures so far, to be kept with the delivery.
+        failures: u32,
+    },
+    /// It has failed for the last time: bury it ([`DeadLetters`]), then forget it.
+    Dead {
+        /// What the subscriber said the last time.
+        reason: String,
+        /// Failures, the last one included.
+        failures: u32,
+    },
+}
+
+/// Carries the events of one subscriber to it.
+#[derive(Clone)]
+pub struct Courier {
+    /// Who subscribes.
+    pub subscriber: ServiceName,
+    /// Topics that it subscribes to, sorted.
+    pub topics: Vec<String>,
+    /// Calls it.
+    pub deliver: Arc<dyn Deliver>,
+    /// When it has failed often enough.
+    pub attempts: Attempts,
+    /// Where what it cannot handle goes.
+    pub dead: Arc<DeadLetters>,
+    /// Counts.
+    pub stats: Arc<Stats>,
+}
+
+impl Courier {
+    /// Delivers an event once, after a number of failures before, and says what comes next.
+    ///
+    /// # Cancel safety
+    /// Dropped, the attempt does not count.
+    pub async fn attempt(&self, event: &Event, failures: u32) -> Verdict {
+        let attempt = failures.saturating_add(1);
+        let outcome = self.deliver.deliver(&self.subscriber, event, attempt).await;
+        let verdict = self.judge(&outcome, failures);
+        let counts = self.stats.of(&self.subscriber);
+        match &outcome {
+            Ok(()) => counts.delivered.add(1),
+            Err(DeliveryError::Failed(reason)) => {
+                counts.failed.add(1);
+                tracing::info!(
+                    service.name = %self.subscriber, event.id, event.topic, event.key, attempt, reason,
+                    "an event was not handled"
+                );
+            }
+            Err(DeliveryError::Unavailable(reason)) => tracing::debug!(
+                service.name = %self.subscriber, event.id, event.topic, reason, "an event waits for its subscriber"
+            ),
+        }
+        verdict
+    }
+
+    fn judge(&self, outcome: &Result<(), DeliveryError>, failures: u32) -> Verdict {
+        match outcome {
+            Ok(()) => Verdict::Done,
+            Err(DeliveryError::Unavailable(_)) => {
+                Verdict::Retry { wait: Backoff::DELIVERY.after(failures + 1), failures }
+            }
+            Err(DeliveryError::Failed(reason)) => {
+                let failures = failures.saturating_add(1);
+                if failures >= self.attempts.0 {
+                    Verdict::Dead { reason: reason.clone(), failures }
+                } else {
+                    Verdict::Retry { wait: Backoff::DELIVERY.after(failures), failures }
+                }
+            }
+        }
+    }
+}

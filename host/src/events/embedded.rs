@@ -1,0 +1,245 @@
+//! The broker that needs no other program: events wait in the host's own database.
+//!
+//! The host that holds the lease of a subscriber delivers to it: a bounded window of what waits is in memory, events
+//! of one publisher with one key one after the other, different keys at once. What fails stalls its key only.
+
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::store::{Delivery, Store};
+use super::{Backoff, Broker, BrokerError, Courier, Directory, Event, Keyed, Lane, Leases, Verdict, Wakes};
+use crate::db::{Database, SqlError};
+use crate::names::ServiceName;
+
+/// Deliveries of one subscriber that run at once.
+const AT_ONCE: usize = 8;
+
+/// Deliveries of one subscriber in memory, below which more are read.
+const LOW: usize = 64;
+
+/// Time from one look at how much waits to the next.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps events in the host's own database.
+pub struct Embedded {
+    store: Store,
+    directory: Arc<dyn Directory>,
+    leases: Arc<Leases>,
+    wakes: Arc<Wakes>,
+    /// By subscriber: told of each event that was stored for it.
+    told: Mutex<BTreeMap<ServiceName, Arc<Notify>>>,
+}
+
+/// Why the deliveries of a subscriber have to begin anew.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the database of the events cannot be used: {0}")]
+    Sql(#[from] SqlError),
+    #[error("a delivery broke off: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// A delivery that has come back, and what becomes of it.
+type Finished = (Lane, Delivery, Verdict);
+
+impl Embedded {
+    /// Keeps events in a database; its tables must be there (see [`super::prepare`]).
+    pub fn new(database: Arc<Database>, directory: Arc<dyn Directory>, leases: Arc<Leases>, wakes: Arc<Wakes>) -> Self {
+        Self { store: Store::new(database), directory, leases, wakes, told: Mutex::default() }
+    }
+
+    /// Returns what is told of events for a subscriber.
+    fn told(&self, subscriber: &ServiceName) -> Arc<Notify> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(told.entry(subscriber.clone()).or_default())
+    }
+
+    async fn store_for_all(&self, events: &[Event]) -> Result<(), BrokerError> {
+        let mut subscribers: BTreeMap<&str, Vec<ServiceName>> = BTreeMap::new();
+        for event in events {
+            subscribers.entry(&event.topic).or_insert_with(|| self.directory.subscribers(&event.topic));
+        }
+        self.store.publish(events, &subscribers).await?;
+        let told: BTreeSet<&ServiceName> = subscribers.values().flatten().collect();
+        for subscriber in told {
+            self.told(subscriber).notify_one();
+        }
+        Ok(())
+    }
+
+    /// Delivers what there is and what comes, and begins anew after what breaks; never ends.
+    async fn serve(&self, courier: &Courier) {
+        let courier = Arc::new(courier.clone());
+        let mut failures = 0;
+        loop {
+            let begun = Instant::now();
+            let Err(error) = Flow::new(self, Arc::clone(&courier)).run().await;
+            failures = if begun.elapsed() > Backoff::CONNECTION.longest { 1 } else { failures + 1 };
+            tracing::warn!(service.name = %courier.subscriber, %error, failures, "deliveries begin anew");
+            tokio::time::sleep(Backoff::CONNECTION.after(failures)).await;
+        }
+    }
+}
+
+impl Broker for Embedded {
+    fn publish<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(self.store_for_all(events))
+    }
+
+    fn run<'a>(&'a self, courier: &'a Courier, stop: &'a CancellationToken) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let name = format!("deliver/{}", courier.subscriber);
+            let pass_on = || async {
+                // The host that delivers counts what waits.
+                courier.stats.of(&courier.subscriber).deliveries.set(0, None);
+                self.wakes.on(self.told(&courier.subscriber)).pass_on().await;
+            };
+            self.leases.run(&name, stop, || self.serve(courier), pass_on).await;
+        })
+    }
+
+    fn redeliver<'a>(
+        &'a self,
+        subscriber: &'a ServiceName,
+        event: &'a Event,
+    ) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(async move {
+            self.store.redeliver(subscriber, event).await?;
+            self.told(subscriber).notify_one();
+            Ok(())
+        })
+    }
+}
+
+/// The deliveries of one subscriber, as long as nothing breaks.
+struct Flow<'f> {
+    broker: &'f Embedded,
+    courier: Arc<Courier>,
+    waiting: Keyed<Delivery>,
+    /// Places of what is in memory: waiting or running.
+    known: BTreeSet<i64>,
+    running: JoinSet<Finished>,
+    /// Whether there may be more in the database.
+    look: bool,
+    /// When the first of the stalled keys may go on.
+    due: Option<Instant>,
+    counted: Option<Instant>,
+}
+
+impl<'f> Flow<'f> {
+    fn new(broker: &'f Embedded, courier: Arc<Courier>) -> Self {
+        Self {
+            broker,
+            courier,
+            waiting: Keyed::default(),
+            known: BTreeSet::new(),
+            running: JoinSet::new(),
+            look: true,
+            due: None,
+            counted: None,
+        }
+    }
+
+    /// Dropped, it stops what runs: that is delivered again.
+    async fn run(mut self) -> Result<std::convert::Infallible, Broken> {
+        let mut wake = self.broker.wakes.on(self.broker.told(&self.courier.subscriber));
+        loop {
+            if self.look && self.known.len() < LOW {
+                self.fill().await?;
+            }
+            self.start();
+            self.count().await?;
+            let due = self.due;
+            let next_due = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(finished) = self.running.join_next() => self.settle(finished).await?,
+                () = wake.heard() => self.look = true,
+                () = next_due => {
+                    self.due = None;
+                    self.look = true;
+                }
+            }
+        }
+    }
+
+    /// Reads the oldest that waits, from the beginning: then what is in memory of a key is always its oldest events.
+    async fn fill(&mut self) -> Result<(), Broken> {
+        let window = self.broker.store.window(&self.courier.subscriber).await?;
+        self.look = window.may_have_more;
+        for delivery in window.deliveries {
+            if self.known.insert(delivery.seq) {
+                self.waiting.push(Lane::of(&delivery.event), delivery);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) {
+        while self.running.len() < AT_ONCE {
+            let Some((lane, delivery)) = self.waiting.take() else { return };
+            let courier = Arc::clone(&self.courier);
+            self.running.spawn(async move {
+                let verdict = courier.attempt(&delivery.event, delivery.failures).await;
+                (lane, delivery, verdict)
+            });
+        }
+    }
+
+    /// Stores what has become of one delivery, and of those that ended just then, in one transaction.
+    async fn settle(&mut self, finished: Result<Finished, JoinError>) -> Result<(), Broken> {
+        let mut all = vec![finished?];
+        while let Some(finished) = self.running.try_join_next() {
+            all.push(finished?);
+        }
+        // In the order of places: hosts that settle the same events wait for each other and never in a circle.
+        all.sort_by_key(|(_, delivery, _)| delivery.seq);
+        self.broker.store.settle(&self.courier, &all).await?;
+        for (lane, delivery, verdict) in all {
+            self.known.remove(&delivery.seq);
+            match verdict {
+                Verdict::Done => self.waiting.done(lane),
+                Verdict::Dead { reason, failures } => {
+                    let (subscriber, event) = (&self.courier.subscriber, &delivery.event);
+                    self.courier.dead.announce(subscriber, event, failures, &reason).await;
+                    self.waiting.done(lane);
+                }
+                Verdict::Retry { wait, .. } => {
+                    // The key stalls in the database: its events are read again when it may go on.
+                    for later in self.waiting.clear(&lane) {
+                        self.known.remove(&later.seq);
+                    }
+                    let due = Instant::now() + wait;
+                    self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn count(&mut self) -> Result<(), Broken> {
+        if self.counted.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return Ok(());
+        }
+        self.counted = Some(Instant::now());
+        let (waiting, oldest_us) = self.broker.store.backlog(&self.courier.subscriber).await?;
+        self.courier.stats.of(&self.courier.subscriber).deliveries.set(waiting, oldest_us);
+        self.broker.store.tidy().await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

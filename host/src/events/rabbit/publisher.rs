@@ -1,0 +1,89 @@
+//! The channel on which events go out, each confirmed by the broker when it has it on disk.
+
+use std::collections::BTreeSet;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{Channel, PublisherConfirm};
+
+use super::super::{BrokerError, Directory, Event};
+use super::link::{Link, answer};
+use super::topology;
+use crate::names::ServiceName;
+
+/// A channel with confirmations, and what is known to be bound.
+pub(super) struct Publisher {
+    channel: Channel,
+    /// Subscribers whose queues get a topic, as declared since the channel was opened.
+    routes: BTreeSet<(ServiceName, String)>,
+}
+
+impl Publisher {
+    /// Opens a channel.
+    pub(super) async fn open(link: &Link) -> Result<Self, BrokerError> {
+        let channel = link.channel().await?;
+        topology::declare_exchange(&channel).await?;
+        answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        Ok(Self { channel, routes: BTreeSet::new() })
+    }
+
+    /// Returns whether the channel is open still.
+    pub(super) fn is_open(&self) -> bool {
+        self.channel.status().connected()
+    }
+
+    /// Sees to it that all who subscribe to the events now have a queue that gets them.
+    ///
+    /// One whose deliveries have not begun yet must miss nothing.
+    pub(super) async fn route(
+        &mut self,
+        link: &Link,
+        directory: &dyn Directory,
+        events: &[Event],
+    ) -> Result<(), BrokerError> {
+        let topics: BTreeSet<&str> = events.iter().map(|event| event.topic.as_str()).collect();
+        for topic in topics {
+            let subscribers = directory.subscribers(topic);
+            self.routes.retain(|(subscriber, known)| known != topic || subscribers.contains(subscriber));
+            for subscriber in subscribers {
+                let route = (subscriber, topic.to_owned());
+                if !self.routes.contains(&route) {
+                    topology::declare_queue(link, &route.0, std::slice::from_ref(&route.1)).await?;
+                    self.routes.insert(route);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets that a subscriber's queue is bound: its subscriptions have changed.
+    pub(super) fn forget(&mut self, subscriber: &ServiceName) {
+        self.routes.retain(|(known, _)| known != subscriber);
+    }
+
+    /// Sends an event; the broker has it when that is confirmed.
+    pub(super) async fn send(
+        &self,
+        exchange: &str,
+        routing_key: ShortString,
+        event: &Event,
+    ) -> Result<PublisherConfirm, BrokerError> {
+        let (body, properties) = (super::envelope::write(event), super::envelope::properties(event));
+        let options = BasicPublishOptions::default();
+        Ok(self.channel.basic_publish(exchange.into(), routing_key, options, &body, properties).await?)
+    }
+}
+
+/// Waits for confirmations, all of them.
+pub(super) async fn confirmed(confirms: Vec<PublisherConfirm>) -> Result<(), BrokerError> {
+    let mut refused = 0;
+    for confirm in confirms {
+        if !confirm.await?.is_ack() {
+            refused += 1;
+        }
+    }
+    if refused > 0 {
+        return Err(BrokerError::Unavailable(format!("it did not take {refused} events")));
+    }
+    Ok(())
+}

@@ -1,0 +1,2 @@
+-- Counts the changes of a product: of two events about it the newer one has the higher number, whatever clocks say.
+ALTER TABLE products ADD COLUMN version BIGINT NOT NULL DEFAULT 0;
