@@ -15,6 +15,7 @@ mod cases;
 mod measure;
 mod peers;
 #[path = "../../tests/it/support/postgres.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod postgres;
 mod report;
 mod same;

@@ -15,7 +15,7 @@ use crate::support::root;
 const DESCRIPTION: i32 = 1024;
 
 /// Lists of the description after its routes, all of them empty here.
-const LISTS: i32 = 4;
+const LISTS: i32 = 5;
 
 /// Words of the description and of its one route, as the canonical ABI lays them out.
 const DESCRIPTION_WORDS: i32 = 7 + 2 * LISTS;
