@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz components check audit smoke setup bench bench-deploys bench-isolation
+.PHONY: help run test soak fuzz components check audit smoke setup bench bench-deploys bench-isolation bench-scale counts
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ bench-deploys: setup ## Measures how long deploys take, and how much longer thei
 bench-isolation: setup ## Measures what endless loops and a flood on one service do to others; BENCH_SECONDS a window, 5 unless set
 	@scripts/components.sh --fixtures
 	cargo bench --locked -p provesi --bench isolation
+
+bench-scale: setup ## Measures 4, 100 and 1 000 services, connections and sizes; about ten minutes (BENCH_COPIES)
+	@scripts/components.sh --fixtures
+	cargo bench --locked -p provesi --bench scale
+
+counts: ## Counts instructions under valgrind; fails on growth over 3 %, UPDATE=1 writes the baseline
+	@scripts/counts.sh
 
 audit: ## Licences, bans and sources of the dependencies; advisories where they can be fetched
 	@scripts/audit.sh

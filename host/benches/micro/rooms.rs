@@ -143,9 +143,9 @@ async fn open(folder: &Path, tables: &str) -> anyhow::Result<(Registry, Arc<Disp
     let revocations = Revocations::load(Arc::clone(&own)).await?;
     let identity = Arc::new(Identity::new(&config.identity.issuer, keys, Arc::new(revocations)));
     let max_memory = usize::try_from(config.runtime.max_memory.as_u64())?;
-    let compiled = root().join("target/bench/cache");
+    let cache = root().join("target/bench/cache");
     let compiler = PathBuf::from(env!("CARGO_BIN_EXE_provesi"));
-    let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, compiler, compiled)?);
+    let runtime = Arc::new(Runtime::new(config.runtime.max_instances, max_memory, compiler, cache)?);
     let (hasher, feed) = (Arc::new(Hasher::new(1, 1)), Arc::new(Feed::new()));
     let cache = Arc::new(Cache::open(&config.cache).await?);
     let board = Arc::new(Board::open(own, Sharing::Alone).await?);

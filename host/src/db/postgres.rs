@@ -16,8 +16,8 @@ use sqlx::postgres::{
     PgArgumentBuffer, PgArguments, PgConnectOptions, PgPoolOptions, PgRow, PgTypeInfo, PgValueFormat,
 };
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Either, Executor as _, PgConnection, PgPool, Postgres, Row as _, SqlSafeStr as _,
-    Statement as _, Type, TypeInfo as _, ValueRef as _,
+    Arguments as _, AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, PgPool, Postgres, Row as _,
+    SqlSafeStr as _, Statement as _, Type, TypeInfo as _, ValueRef as _,
 };
 
 pub(super) use self::lease::Lease;
@@ -33,6 +33,9 @@ const LONGEST_MILLIS: u128 = 2_147_483_647;
 /// Longest wait for a lock where statements may take longer.
 const LONGEST_LOCK: Duration = Duration::from_secs(10);
 
+/// Rest after which a connection is asked whether it still works.
+const RESTED: Duration = Duration::from_millis(500);
+
 /// Connects with an owner's own role; no session waits, computes or idles in a transaction longer than one statement
 /// may take.
 pub(super) async fn open(options: PgConnectOptions, bounds: Bounds, acquire_timeout: Duration) -> sqlx::Result<PgPool> {
@@ -46,6 +49,17 @@ pub(super) async fn open(options: PgConnectOptions, bounds: Bounds, acquire_time
     PgPoolOptions::new()
         .max_connections(bounds.connections.max(1))
         .acquire_timeout(acquire_timeout)
+        // A round trip for each statement would double its time; one for a connection that has rested finds those
+        // that a restart of the server has cut.
+        .test_before_acquire(false)
+        .before_acquire(|connection, found| {
+            Box::pin(async move {
+                if found.idle_for > RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
 }

@@ -55,12 +55,16 @@ pub struct Breach {
 ///
 /// Ordered by interface, then as `live` is, then by function; empty when nothing is wrong.
 pub fn breaches(consumer: &Party<'_>, live: &[Party<'_>]) -> Vec<Breach> {
-    let imports = consumer.compiled.imports().iter();
-    imports
-        .filter(|(name, funcs)| !is_wasi(name) && !is_platform(name) && !is_only_types(funcs))
+    typed_imports(consumer.compiled)
         .map(|(interface, funcs)| Import { consumer: &consumer.label, interface, funcs })
         .flat_map(|import| import.breaches(live))
         .collect()
+}
+
+/// Returns the imports that other services have to satisfy.
+pub(super) fn typed_imports(compiled: &Compiled) -> impl Iterator<Item = (&String, &InterfaceFuncs)> {
+    let imports = compiled.imports().iter();
+    imports.filter(|(name, funcs)| !is_wasi(name) && !is_platform(name) && !is_only_types(funcs))
 }
 
 /// One typed import of a revision.

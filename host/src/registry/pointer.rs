@@ -234,9 +234,14 @@ impl State {
         for (revision, _) in revisions {
             self.warm.insert((service.clone(), revision.number), Arc::clone(revision));
         }
-        self.warm.retain(|(of, number), _| {
-            *of != service || pointer.weights.contains_key(number) || before.contains_key(number)
-        });
+        // Only this service's: at a start, each of many would look through all of them.
+        let range = (service.clone(), RevisionNumber(0))..=(service.clone(), RevisionNumber(u32::MAX));
+        let known = self.warm.range(range).map(|((_, number), _)| *number);
+        let is_needed = |number: &RevisionNumber| pointer.weights.contains_key(number) || before.contains_key(number);
+        let stale: Vec<RevisionNumber> = known.filter(|number| !is_needed(number)).collect();
+        for number in stale {
+            self.warm.remove(&(service.clone(), number));
+        }
         self.pointers.insert(service, pointer);
     }
 }

@@ -3,7 +3,7 @@
 //! A service that is split between revisions is still one to a request: the request's [`Ticket`] picks one of them,
 //! and the same one wherever the request meets the service again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,7 @@ use super::routes::{RouteCollision, RouteTable};
 use super::stats::RevisionStats;
 use crate::config::Limits;
 use crate::names::{ComponentDigest, RevisionNumber, ServiceName};
-use crate::runtime::Linked;
+use crate::runtime::{Compiled, Linked, track};
 
 /// One revision that can run.
 pub struct Revision {
@@ -229,17 +229,24 @@ impl Snapshot {
         if breaches.is_empty() { Ok(this) } else { Err(SnapshotError::Contract(breaches)) }
     }
 
-    /// Checks every live revision against every other.
+    /// Checks every live revision against those that its imports reach.
     fn breaches(&self) -> Vec<Breach> {
-        let all = self.services.values().flat_map(Live::revisions);
-        let parties: Vec<Party<'_>> = all
-            .map(|(revision, _)| Party {
-                service: revision.service.as_str(),
-                label: revision.to_string(),
-                compiled: revision.linked.compiled(),
-            })
-            .collect();
-        parties.iter().flat_map(|consumer| contract::breaches(consumer, &parties)).collect()
+        let all = self.services.values().flat_map(Live::revisions).map(party);
+        all.flat_map(|consumer| contract::breaches(&consumer, &self.reached_by(consumer.compiled))).collect()
+    }
+
+    /// Returns the revisions that a component's typed imports reach: those of a few services, or all where an import
+    /// has no exporter and the reason is looked for. Every one against every other would be a million for a thousand.
+    fn reached_by(&self, consumer: &Compiled) -> Vec<Party<'_>> {
+        let imports = contract::typed_imports(consumer);
+        let few: Option<BTreeSet<_>> = imports.map(|(interface, _)| self.exporters.get(&track(interface))).collect();
+        match few {
+            Some(few) => {
+                let exporting = few.into_iter().filter_map(|service| self.services.get(service));
+                exporting.flat_map(Live::revisions).map(party).collect()
+            }
+            None => self.services.values().flat_map(Live::revisions).map(party).collect(),
+        }
     }
 
     /// Returns all live services, by name.
@@ -266,6 +273,11 @@ impl Snapshot {
     pub fn exporter(&self, track: &str) -> Option<&Live> {
         self.services.get(self.exporters.get(track)?)
     }
+}
+
+/// Returns a live revision as the contract check sees it.
+fn party((revision, _): &(Arc<Revision>, u8)) -> Party<'_> {
+    Party { service: revision.service.as_str(), label: revision.to_string(), compiled: revision.linked.compiled() }
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! From bytes to code, and what a component imports and exports.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bytes::Bytes;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex};
 
-use super::compiler::read;
+use super::compiler::is_whole;
 use super::{Runtime, is_platform, track};
 use crate::names::ComponentDigest;
 
@@ -49,12 +50,12 @@ impl Runtime {
     pub async fn compile_aside(&self, bytes: &Bytes) -> Result<Compiled, CompileError> {
         let digest = ComponentDigest::of(bytes);
         let file = self.compiler.file(digest);
-        if let Some(component) = read(&file).and_then(|code| self.load(&code).ok()) {
+        let kept = if is_whole(&file) { self.load(&file).ok() } else { None };
+        if let Some(component) = kept {
             return Ok(self.inspect(component, digest));
         }
         self.compiler.compile(digest, bytes).await?;
-        let code = read(&file).ok_or_else(|| CompileError(wasmtime::Error::msg("its code is gone from the cache")))?;
-        Ok(self.inspect(self.load(&code)?, digest))
+        Ok(self.inspect(self.load(&file)?, digest))
     }
 
     /// Compiles in this process: for tools that need no bound.
@@ -67,10 +68,10 @@ impl Runtime {
     }
 
     #[expect(unsafe_code, reason = "code cannot be checked, only trusted")]
-    fn load(&self, code: &[u8]) -> Result<Component, CompileError> {
-        // SAFETY: `compiler` reads only what it has written, whole, into a folder that is the host's own; wasmtime
-        // refuses code of another engine.
-        unsafe { Component::deserialize(&self.engine, code) }.map_err(CompileError)
+    fn load(&self, file: &Path) -> Result<Component, CompileError> {
+        // SAFETY: `compiler` alone writes files of that name, in a folder that is the host's own, and never changes one;
+        // wasmtime refuses code of another engine.
+        unsafe { Component::deserialize_file(&self.engine, file) }.map_err(CompileError)
     }
 
     fn inspect(&self, component: Component, digest: ComponentDigest) -> Compiled {

@@ -1,11 +1,12 @@
 //! Compiles in a process of its own, one component at a time, behind everything that serves.
 //!
 //! Whatever a component does to the compiler, it does to that process alone: its crash, its memory, its time and its
-//! locks are not the host's. What it makes is kept as a file, by digest.
+//! locks are not the host's. What it makes is kept as a file, by digest, and mapped into the host.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -33,8 +34,8 @@ const MEMORY: u64 = 4 << 30;
 /// Code that is kept; what was not used for the longest time goes first.
 const KEPT: u64 = 1 << 30;
 
-/// Bytes of the checksum before the code.
-const CHECKSUM: usize = 32;
+/// Compilations from one look at what is kept to the next.
+const PRUNE_EVERY: u32 = 32;
 
 /// Longest error that is read from a compiler.
 const ERROR_BYTES: u64 = 16 << 10;
@@ -46,6 +47,7 @@ pub(super) struct Compiler {
     /// Tells code of this engine from that of others.
     engine: String,
     turn: Semaphore,
+    compiled: AtomicU32,
 }
 
 impl Compiler {
@@ -54,7 +56,7 @@ impl Compiler {
         let mut hasher = std::hash::DefaultHasher::new();
         std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hasher);
         let engine = format!("{:016x}", std::hash::Hasher::finish(&hasher));
-        Self { program, folder, engine, turn: Semaphore::new(1) }
+        Self { program, folder, engine, turn: Semaphore::new(1), compiled: AtomicU32::new(0) }
     }
 
     /// Returns the file where a component's code is, or will be.
@@ -74,15 +76,19 @@ impl Compiler {
             let file = self.file(digest);
             // Several hosts may share the folder: each writes a file of its own and moves it into place.
             let part = file.with_extension(format!("{}.part", uuid::Uuid::now_v7()));
-            let made = self.run(&part, bytes).await;
-            let made = made.and_then(|()| std::fs::rename(&part, &file).map_err(unusable));
+            let made = self.run(&part, bytes).await.and_then(|()| {
+                let moved = std::fs::rename(checksum_of(&part), checksum_of(&file));
+                moved.and_then(|()| std::fs::rename(&part, &file)).map_err(unusable)
+            });
             if made.is_err() {
-                let _ = std::fs::remove_file(&part);
+                let _ = std::fs::remove_file(checksum_of(&part)).and_then(|()| std::fs::remove_file(&part));
             }
             made
         };
         tokio::time::timeout(TIMEOUT, work).await.map_err(late)??;
-        prune(&self.folder);
+        if self.compiled.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
+            prune(&self.folder);
+        }
         Ok(())
     }
 
@@ -129,20 +135,25 @@ pub fn compile_to(output: &Path) -> Result<(), CompileError> {
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(unusable)?;
     let engine = Engine::new(&settings()).map_err(CompileError)?;
     let code = engine.precompile_component(&bytes).map_err(CompileError)?;
+    std::fs::write(checksum_of(output), Sha256::digest(&code)).map_err(unusable)?;
     let mut file = std::fs::File::create_new(output).map_err(unusable)?;
-    file.write_all(&Sha256::digest(&code)).and_then(|()| file.write_all(&code)).map_err(unusable)
+    file.write_all(&code).map_err(unusable)
 }
 
-/// Reads a file of code; none when it is not there, or not as it was written.
+/// Says whether a file of code is there, as it was written.
 ///
 /// A power cut may take a file's bytes and leave its name, for files are not waited for: a checksum costs less than
 /// a disk that serving has to share.
-pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
+pub(super) fn is_whole(file: &Path) -> bool {
     // Who was used last is kept longest.
     let _ = std::fs::File::options().write(true).open(file).and_then(|file| file.set_modified(SystemTime::now()));
-    let mut code = std::fs::read(file).ok()?;
-    let checksum: Vec<u8> = code.drain(..code.len().min(CHECKSUM)).collect();
-    (checksum[..] == Sha256::digest(&code)[..]).then_some(code)
+    let (Ok(code), Ok(checksum)) = (std::fs::read(file), std::fs::read(checksum_of(file))) else { return false };
+    checksum[..] == Sha256::digest(&code)[..]
+}
+
+/// Returns the file of a file's checksum.
+fn checksum_of(file: &Path) -> PathBuf {
+    file.with_extension("sha256")
 }
 
 /// Bounds this process; refused only where a sandbox forbids it, and then the host's own clock still does.
