@@ -83,3 +83,10 @@ if [ "${1:-}" = --tests ] && ! [ -x /usr/bin/redis-server ] && ! [ -x /usr/local
         say "Redis cannot be installed here: tests on it will be skipped"
     fi
 fi
+
+if [ "${1:-}" = --tests ] && ! [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
+    say "installing RabbitMQ for the tests"
+    if ! { as_root apt-get update -qq && as_root env RUNLEVEL=1 apt-get install -y -qq --no-install-recommends rabbitmq-server; } >/dev/null 2>&1; then
+        say "RabbitMQ cannot be installed here: tests on it will be skipped"
+    fi
+fi

@@ -227,6 +227,7 @@ async fn a_connection_reaches_nothing_but_its_tables() {
         "CREATE INDEX s_b ON s (b)",
         "CREATE VIEW v AS SELECT b FROM s",
         "ALTER TABLE s ADD COLUMN c TEXT",
+        "ALTER TABLE s ADD COLUMN n INTEGER NOT NULL DEFAULT 0 CHECK (n >= 0)",
         "ALTER TABLE s RENAME COLUMN c TO d",
         "ALTER TABLE s RENAME TO r",
         "INSERT INTO r (b) VALUES ('x') ON CONFLICT (a) DO UPDATE SET b = excluded.b RETURNING a",

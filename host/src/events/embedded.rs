@@ -179,6 +179,9 @@ impl<'f> Flow<'f> {
     async fn fill(&mut self) -> Result<(), Broken> {
         let window = self.broker.store.window(&self.courier.subscriber).await?;
         self.look = window.may_have_more;
+        if let Some(wait) = window.stalled {
+            self.wait_at_most(wait);
+        }
         for delivery in window.deliveries {
             if self.known.insert(delivery.seq) {
                 self.waiting.push(Lane::of(&delivery.event), delivery);
@@ -221,12 +224,17 @@ impl<'f> Flow<'f> {
                     for later in self.waiting.clear(&lane) {
                         self.known.remove(&later.seq);
                     }
-                    let due = Instant::now() + wait;
-                    self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+                    self.wait_at_most(wait);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Looks again after a time; keys that stalled before this began are found by it, too.
+    fn wait_at_most(&mut self, wait: Duration) {
+        let due = Instant::now() + wait;
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
     async fn count(&mut self) -> Result<(), Broken> {

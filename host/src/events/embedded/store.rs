@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::{Courier, Event, Verdict};
 use super::Finished;
@@ -33,6 +34,8 @@ pub(super) struct Delivery {
 pub(super) struct Window {
     pub(super) deliveries: Vec<Delivery>,
     pub(super) may_have_more: bool,
+    /// Time until the first of the stalled keys may go on.
+    pub(super) stalled: Option<Duration>,
 }
 
 /// The tables of events and deliveries.
@@ -112,7 +115,16 @@ impl Store {
         let bytes: usize = deliveries.iter().map(|delivery| delivery.event.payload.len()).sum();
         let whole = |count: usize, limit: i64| i64::try_from(count).is_ok_and(|count| count >= limit);
         let may_have_more = whole(deliveries.len(), WINDOW) || whole(bytes, WINDOW_BYTES);
-        Ok(Window { deliveries, may_have_more })
+        let stalled = if may_have_more { None } else { self.stalled(subscriber, now).await? };
+        Ok(Window { deliveries, may_have_more, stalled })
+    }
+
+    async fn stalled(&self, subscriber: &ServiceName, now: i64) -> Result<Option<Duration>, SqlError> {
+        const FIRST: &str =
+            "SELECT MIN(until_us) FROM stalled WHERE subscriber = $1 AND until_us > $2 AND until_us < $3";
+        let params = [Value::Text(subscriber.to_string()), Value::Integer(now), Value::Integer(now + LONGEST_STALL_US)];
+        let first = integer(&self.database.query(FIRST, &params).await?);
+        Ok(first.and_then(|until| u64::try_from(until - now).ok()).map(Duration::from_micros))
     }
 
     async fn now(&self) -> Result<i64, SqlError> {
