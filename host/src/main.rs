@@ -51,7 +51,7 @@ enum Command {
         output: PathBuf,
     },
     #[command(flatten)]
-    Operate(cli::Command),
+    Operate(Box<cli::Command>),
 }
 
 #[derive(clap::Args)]

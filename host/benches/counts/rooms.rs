@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use provesi::cache::Cache;
 use provesi::capabilities::passwords::Hasher;
 use provesi::config::Config;
 use provesi::db::ledger::{self, Migration};
 use provesi::db::{Bounds, Database, Storage};
 use provesi::feed::Feed;
 use provesi::identity::{Identity, Keys, Revocations};
-use provesi::registry::{Registry, ServiceTables};
+use provesi::registry::{Grantable, Registry, ServiceTables};
 use provesi::runtime::{Compiled, Runtime};
+use provesi::tasks::{Board, Sharing};
 
 use super::{root, tiny};
 
@@ -88,7 +90,8 @@ async fn open(folder: &Path, services: Services) -> anyhow::Result<Parts> {
     let config = configure(folder, services)?;
     let storage = Storage::sqlite(folder.join("db"), PATIENCE)?;
     let keys = Keys::load_or_create(&folder.join("keys"))?;
-    let revocations = Revocations::load(storage.open("provesi_host", BOUNDS).await?).await?;
+    let own = Arc::new(storage.open("provesi_host", BOUNDS).await?);
+    let revocations = Revocations::load(Arc::clone(&own)).await?;
     let identity = Arc::new(Identity::new(&config.identity.issuer, keys, Arc::new(revocations)));
     let database = storage.open("counts", BOUNDS).await?;
     ledger::apply(&database, &[table()]).await?;
@@ -98,7 +101,10 @@ async fn open(folder: &Path, services: Services) -> anyhow::Result<Parts> {
     let typed = compile(&runtime).await?;
     let tables: ServiceTables = Box::new(|| Ok(BTreeMap::new()));
     let (hasher, feed) = (Arc::new(Hasher::new(1, 1)), Arc::new(Feed::new()));
-    let registry = Registry::open(runtime, storage, Arc::clone(&identity), hasher, tables, feed).await?;
+    let cache = Arc::new(Cache::open(&config.cache).await?);
+    let board = Arc::new(Board::open(own, Sharing::Alone).await?);
+    let grantable = Grantable { identity: Arc::clone(&identity), hasher, cache };
+    let registry = Registry::open(runtime, storage, grantable, tables, feed, board).await?;
     registry.restore(&config.services).await?;
     Ok((registry, identity, database, typed))
 }

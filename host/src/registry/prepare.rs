@@ -299,7 +299,8 @@ fn check(description: &ServiceDescription, linked: &Linked, grants: &GrantSet) -
     if !description.subscriptions.is_empty() && !linked.has_subscriber() {
         return Err(ServiceError::NoSubscriber);
     }
-    if !description.topics.is_empty() && !(grants.contains("sql") && grants.contains("events")) {
+    let has_outbox = grants.contains("sql") && grants.contains("events");
+    if !description.topics.is_empty() && !has_outbox {
         return Err(ServiceError::NoOutbox);
     }
     if !description.migrations.is_empty() && !grants.contains("sql") {

@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::Event;
 use crate::names::ServiceName;
 
-/// Media type of a CloudEvent that is the whole body, attributes and data.
+/// Media type of a `CloudEvent` that is the whole body, attributes and data.
 const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// What the URIs of this system's services begin with.
