@@ -45,6 +45,7 @@ pub struct Gateway {
     bodies: Bodies,
     revision_header: bool,
     sticky: Sticky,
+    health: tokio::sync::Mutex<Option<health::Known>>,
 }
 
 impl From<&GatewayConfig> for Bounds {
@@ -78,6 +79,7 @@ impl Gateway {
             bodies: Bodies::new(config.max_body, config.body_memory, config.body_timeout),
             revision_header: config.revision_header,
             sticky: config.sticky.clone(),
+            health: tokio::sync::Mutex::default(),
         }
     }
 
@@ -192,7 +194,8 @@ impl Gateway {
         let route = &matched.revision.description.routes[matched.index];
         let (head, body) = request.into_parts();
         let caller = access::admit(route, &head, &self.identity, self.access)?;
-        let body = self.bodies.read(&head, body, route).await?;
+        let mut read = self.bodies.read(&head, body, route).await?;
+        let body = std::mem::take(&mut read.bytes);
         let request = request::build(route, &head, matched.params, caller, &id, body)?;
         Ok(self.dispatch.handle(view, id, &request).await?)
     }

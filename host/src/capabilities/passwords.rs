@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Argon2, Params};
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker};
 
@@ -16,6 +16,14 @@ use crate::bindings::provesi::platform::passwords as wit;
 
 /// Longest password that is hashed: argon2 reads all of it.
 const MAX_PASSWORD: usize = 4096;
+
+/// Longest hash that is read; the host's own have a hundred bytes.
+const MAX_HASH: usize = 512;
+
+/// The most that checking a hash may cost; the host's own take 19 MiB, 2 rounds and 1 lane.
+const MAX_MEMORY_KIB: u32 = 64 << 10;
+const MAX_ROUNDS: u32 = 10;
+const MAX_LANES: u32 = 4;
 
 /// The workers that hash, shared by all services.
 pub struct Hasher {
@@ -118,12 +126,21 @@ impl wit::Host for PasswordsView<'_> {
             return Ok(Ok(wit::Outcome::Mismatch));
         }
         let verify = move || {
-            let parsed = PasswordHash::new(&hash).map_err(|_| wit::Error::InvalidHash)?;
+            let parsed = affordable(&hash).ok_or(wit::Error::InvalidHash)?;
             let matches = Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
             Ok(if matches { wit::Outcome::Match } else { wit::Outcome::Mismatch })
         };
         Ok(hasher.run(verify).await.flatten())
     }
+}
+
+/// Reads a hash that costs no more than the host's own by much: a hash says what it costs, and who wrote it may be
+/// anybody.
+fn affordable(hash: &str) -> Option<PasswordHash<'_>> {
+    let parsed = PasswordHash::new(hash).ok().filter(|_| hash.len() <= MAX_HASH)?;
+    let costs = Params::try_from(&parsed).ok()?;
+    let is_affordable = costs.m_cost() <= MAX_MEMORY_KIB && costs.t_cost() <= MAX_ROUNDS && costs.p_cost() <= MAX_LANES;
+    is_affordable.then_some(parsed)
 }
 
 #[cfg(test)]
@@ -167,7 +184,15 @@ mod tests {
         assert!(matches!(good, Ok(wit::Outcome::Match)));
         let bad = view.verify("Secreto".to_owned(), hash).await.expect("no trap");
         assert!(matches!(bad, Ok(wit::Outcome::Mismatch)));
-        let broken = view.verify("secreto".to_owned(), "plain".to_owned()).await.expect("no trap");
-        assert!(matches!(broken, Err(wit::Error::InvalidHash)));
+        for broken in [
+            "plain",
+            "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$aGFzaGhhc2hoYXNoaGFzaA",
+            "$argon2id$v=19$m=16777216,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$aGFzaGhhc2hoYXNoaGFzaA",
+            "$argon2id$v=19$m=64,t=4294967295,p=1$c29tZXNhbHRzb21lc2FsdA$aGFzaGhhc2hoYXNoaGFzaA",
+            "$argon2id$v=19$m=8192,t=1,p=1024$c29tZXNhbHRzb21lc2FsdA$aGFzaGhhc2hoYXNoaGFzaA",
+        ] {
+            let answer = view.verify("secreto".to_owned(), broken.to_owned()).await.expect("no trap");
+            assert!(matches!(answer, Err(wit::Error::InvalidHash)), "{broken}");
+        }
     }
 }

@@ -77,7 +77,9 @@ impl Dispatch {
         F: Future<Output = Result<R, Failure>>,
     {
         let given = course.deadline.saturating_duration_since(Instant::now());
+        let mut running = Running { dispatch: self, course, pass: Some(pass), since };
         let result = call().await;
+        let pass = running.pass.take().expect("it is taken here, or when this is dropped");
         let now = Instant::now();
         let kind = result.as_ref().map_or(Outcome::Fault, outcome);
         course.revision.stats.record(kind, now.saturating_duration_since(since));
@@ -135,6 +137,27 @@ impl Dispatch {
             detail: Some(format!("operation {operation} {change}")),
             ..Event::new(Kind::Breaker, service.as_str())
         });
+    }
+}
+
+/// An invocation that runs. Dropped then, its client has gone: one that hangs until nobody waits for it any more is as
+/// bad as one that hangs until its deadline.
+struct Running<'c> {
+    dispatch: &'c Dispatch,
+    course: &'c Course<'c>,
+    pass: Option<Pass<'c>>,
+    since: Instant,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let Some(pass) = self.pass.take() else { return };
+        let now = Instant::now();
+        let lasted = now.saturating_duration_since(self.since);
+        if lasted >= self.course.revision.limits.deadline / 2 {
+            self.course.revision.stats.record(Outcome::Fault, lasted);
+            self.dispatch.tell(self.course, pass.fail(now));
+        }
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) struct Pool {
 /// The way of one service's invocations.
 pub(super) struct Lane {
     service: ServiceName,
-    running: Arc<Semaphore>,
+    /// Requests, and typed calls: a service that two others call in a circle must not wait for itself.
+    running: [Arc<Semaphore>; 2],
     waiting: AtomicU32,
     queue: u32,
     concurrency: u32,
@@ -75,7 +76,7 @@ impl Lane {
             );
         }
         let running = usize::try_from(granted).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let running = Arc::new(Semaphore::new(running));
+        let running = [running; 2].map(|permits| Arc::new(Semaphore::new(permits)));
         Self {
             service,
             running,
@@ -96,16 +97,18 @@ impl Lane {
 
     /// Waits for a turn: at most as many as the queue holds, at most until the deadline.
     pub(super) async fn enter(&self, pool: &Pool, deadline: Instant, depth: u8) -> Result<Permit, CallError> {
-        let instances = if depth == 0 { &pool.requests } else { &pool.typed_calls };
+        let [requests, typed_calls] = &self.running;
+        let (running, instances) =
+            if depth == 0 { (requests, &pool.requests) } else { (typed_calls, &pool.typed_calls) };
         if let (Ok(lane), Ok(instance)) =
-            (Arc::clone(&self.running).try_acquire_owned(), Arc::clone(instances).try_acquire_owned())
+            (Arc::clone(running).try_acquire_owned(), Arc::clone(instances).try_acquire_owned())
         {
             return Ok(self.permit(lane, instance));
         }
         let _place = Place::take(&self.waiting, self.queue)
             .ok_or_else(|| CallError::Overloaded { service: self.service.clone(), retry_after: self.wait() })?;
         let turn = async {
-            let lane = Arc::clone(&self.running).acquire_owned().await.ok()?;
+            let lane = Arc::clone(running).acquire_owned().await.ok()?;
             let instance = Arc::clone(instances).acquire_owned().await.ok()?;
             Some(self.permit(lane, instance))
         };

@@ -5,7 +5,7 @@
 
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Request};
+use axum::http::{HeaderMap, Method, Request, Uri};
 
 use super::error::ApiError;
 use crate::bindings::exports::provesi::platform::service::Caller;
@@ -25,7 +25,7 @@ pub(super) fn admit(
     identity: &Identity,
     mode: AccessMode,
 ) -> Result<Option<Caller>, ApiError> {
-    let bearer = token(&head.headers, &head.method).and_then(|token| identity.verify(token).ok());
+    let bearer = token(&head.headers, &head.method, &head.uri).and_then(|token| identity.verify(token).ok());
     let open = mode == AccessMode::Open && route.open_in_legacy;
     match (&route.access, &bearer) {
         (Access::Public, _) => {}
@@ -56,17 +56,17 @@ pub(super) fn secure_cookies(headers: &mut HeaderMap) {
 
 /// Names whoever asks, for keeping them on one revision; none when no good token came.
 pub(super) fn caller_key<B>(request: &Request<B>, identity: &Identity) -> Option<String> {
-    let token = token(request.headers(), request.method())?;
+    let token = token(request.headers(), request.method(), request.uri())?;
     identity.verify(token).ok().map(|bearer| bearer.user_id.to_string())
 }
 
-fn token<'h>(headers: &'h HeaderMap, method: &Method) -> Option<&'h str> {
+fn token<'h>(headers: &'h HeaderMap, method: &Method, uri: &Uri) -> Option<&'h str> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
     }
     let token = cookie(headers)?;
-    (method.is_safe() || same_origin(headers)).then_some(token)
+    (method.is_safe() || same_origin(headers, uri)).then_some(token)
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -79,11 +79,13 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 
 /// Says whether no other site made the browser send this. Every browser tells, on unsafe methods, by `Origin` or by
 /// `Sec-Fetch-Site`; what tells neither is no browser, and nobody can make it send a cookie.
-fn same_origin(headers: &HeaderMap) -> bool {
+fn same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     let site_is_ours = headers.get(&SEC_FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
     let origin_is_ours = headers.get(ORIGIN).is_none_or(|origin| {
         let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
-        authority.is_some() && authority == headers.get(HOST).and_then(|host| host.to_str().ok())
+        // HTTP/2 has the authority in the target, HTTP/1.1 in a header.
+        let host = uri.authority().map(|authority| authority.as_str());
+        authority.is_some() && authority == host.or_else(|| headers.get(HOST)?.to_str().ok())
     });
     site_is_ours && origin_is_ours
 }
@@ -99,7 +101,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).expect("a request").into_parts();
-        token(&head.headers, &head.method).map(str::to_owned)
+        token(&head.headers, &head.method, &head.uri).map(str::to_owned)
     }
 
     #[test]
@@ -123,5 +125,17 @@ mod tests {
         assert!(with(&[("origin", "null")]).is_none());
         assert!(with(&[("sec-fetch-site", "cross-site")]).is_none());
         assert!(found("GET", &[cookie, host, ("origin", "http://evil.test")]).is_some());
+    }
+
+    #[test]
+    fn over_http2_the_target_says_which_origin_is_ours() {
+        let counts = |origin: &str| {
+            let request = Request::builder().method("POST").uri("http://provesi.test:8000/api/");
+            let request = request.header("cookie", "sessionid=abc").header("origin", origin);
+            let (head, ()) = request.body(()).expect("a request").into_parts();
+            token(&head.headers, &head.method, &head.uri).is_some()
+        };
+        assert!(counts("http://provesi.test:8000"));
+        assert!(!counts("http://evil.test"));
     }
 }

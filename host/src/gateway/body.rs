@@ -1,7 +1,7 @@
 //! Reads bodies: each of a bounded size and in a bounded time, and all that are being read in a bounded memory.
 //!
-//! A body counts as it arrives, not as it is announced, so that nobody can take the room by promising to fill it. What
-//! has been read is bounded by the services' queues.
+//! A body counts as it arrives, not as it is announced, so that nobody can take the room by promising to fill it, and
+//! until its request is answered.
 
 use std::time::Duration;
 
@@ -25,6 +25,12 @@ pub(super) struct Bodies {
     room: Semaphore,
 }
 
+/// A body that has been read, and the room that it takes until it is dropped.
+pub(super) struct Read<'b> {
+    pub(super) bytes: Vec<u8>,
+    _room: SemaphorePermit<'b>,
+}
+
 impl Bodies {
     pub(super) fn new(max: ByteSize, memory: ByteSize, timeout: Duration) -> Self {
         let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
@@ -33,26 +39,26 @@ impl Bodies {
     }
 
     /// Reads a body; anything but JSON is refused.
-    pub(super) async fn read(&self, head: &Parts, body: Body, route: &Route) -> Result<Vec<u8>, ApiError> {
+    pub(super) async fn read(&self, head: &Parts, body: Body, route: &Route) -> Result<Read<'_>, ApiError> {
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > self.max as u64) {
             return Err(ApiError::PayloadTooLarge);
         }
         if announced == Some(0) || http_body::Body::is_end_stream(&body) {
-            return Ok(Vec::new());
+            return Ok(Read { bytes: Vec::new(), _room: self.take(0)? });
         }
-        let bytes =
+        let mut read =
             tokio::time::timeout(self.timeout, self.collect(body)).await.map_err(|_| ApiError::BodyTimeout)??;
-        if bytes.is_empty() || !route.takes_body {
-            return Ok(Vec::new());
+        if !route.takes_body {
+            read.bytes = Vec::new();
         }
-        if !is_json(head) {
+        if !read.bytes.is_empty() && !is_json(head) {
             return Err(ApiError::UnsupportedMediaType);
         }
-        Ok(bytes)
+        Ok(read)
     }
 
-    async fn collect(&self, mut body: Body) -> Result<Vec<u8>, ApiError> {
+    async fn collect(&self, mut body: Body) -> Result<Read<'_>, ApiError> {
         let mut held = self.take(0)?;
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -64,7 +70,7 @@ impl Bodies {
             held.merge(self.take(data.len())?);
             bytes.extend_from_slice(&data);
         }
-        Ok(bytes)
+        Ok(Read { bytes, _room: held })
     }
 
     /// Takes room for some bytes if there is as much.
@@ -108,7 +114,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_many_parts_is_read_whole_up_to_its_size() {
         let bodies = bodies(4, 4, LONG);
-        assert_eq!(bodies.collect(chunks(&["12", "", "34"])).await.expect("fits"), b"1234");
+        assert_eq!(bodies.collect(chunks(&["12", "", "34"])).await.expect("fits").bytes, b"1234");
         let large = bodies.collect(chunks(&["12", "34", "5"])).await;
         assert!(matches!(large, Err(ApiError::PayloadTooLarge)));
         let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]);
@@ -121,9 +127,15 @@ mod tests {
         let bodies = bodies(4, 6, LONG);
         let mut first = Box::pin(bodies.collect(endless("1234")));
         assert!(futures::poll!(&mut first).is_pending());
-        assert_eq!(bodies.collect(chunks(&["12"])).await.expect("fits"), b"12");
+        let second = bodies.collect(chunks(&["12"])).await.expect("fits");
+        assert_eq!(second.bytes, b"12");
+        assert!(
+            matches!(bodies.collect(chunks(&["1"])).await, Err(ApiError::BodiesFull)),
+            "read, and not yet answered"
+        );
+        drop(second);
         assert!(matches!(bodies.collect(chunks(&["12", "3"])).await, Err(ApiError::BodiesFull)));
         drop(first);
-        assert_eq!(bodies.collect(chunks(&["12", "3"])).await.expect("fits"), b"123");
+        assert_eq!(bodies.collect(chunks(&["12", "3"])).await.expect("fits").bytes, b"123");
     }
 }

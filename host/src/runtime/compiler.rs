@@ -50,6 +50,16 @@ pub(super) struct Compiler {
     compiled: AtomicU32,
 }
 
+/// A file that is being made, and its checksum; removed unless moved.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(checksum_of(&self.0));
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 impl Compiler {
     /// Compiles with a program that understands [`compile_to`], for an engine, into a folder.
     pub(super) fn new(program: PathBuf, folder: PathBuf, engine: &Engine) -> Self {
@@ -70,22 +80,15 @@ impl Compiler {
     /// # Errors
     /// When the compiler refuses the bytes, breaks, or takes too long.
     pub(super) async fn compile(&self, digest: ComponentDigest, bytes: &Bytes) -> Result<(), CompileError> {
-        let late = |_| refused("its compilation takes too long");
-        let work = async {
-            let _turn = self.turn.acquire().await.expect("the semaphore is never closed");
-            let file = self.file(digest);
-            // Several hosts may share the folder: each writes a file of its own and moves it into place.
-            let part = file.with_extension(format!("{}.part", uuid::Uuid::now_v7()));
-            let made = self.run(&part, bytes).await.and_then(|()| {
-                let moved = std::fs::rename(checksum_of(&part), checksum_of(&file));
-                moved.and_then(|()| std::fs::rename(&part, &file)).map_err(unusable)
-            });
-            if made.is_err() {
-                let _ = std::fs::remove_file(checksum_of(&part)).and_then(|()| std::fs::remove_file(&part));
-            }
-            made
-        };
-        tokio::time::timeout(TIMEOUT, work).await.map_err(late)??;
+        let turn = tokio::time::timeout(TIMEOUT, self.turn.acquire()).await;
+        let _turn = turn.map_err(|_| refused("the compiler is busy with others"))?;
+        let file = self.file(digest);
+        // Several hosts may share the folder: each writes a file of its own and moves it into place.
+        let part = Part(file.with_extension(format!("{}.part", uuid::Uuid::now_v7())));
+        let made = tokio::time::timeout(TIMEOUT, self.run(&part.0, bytes)).await;
+        made.map_err(|_| refused("its compilation takes too long"))??;
+        let moved = std::fs::rename(checksum_of(&part.0), checksum_of(&file));
+        moved.and_then(|()| std::fs::rename(&part.0, &file)).map_err(unusable)?;
         if self.compiled.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
             prune(&self.folder);
         }
@@ -102,9 +105,15 @@ impl Compiler {
             // One that ends early says why on the other pipe.
             let _ = stdin.write_all(bytes).await;
         };
-        let mut error = String::new();
-        let mut stderr = stderr.take(ERROR_BYTES);
-        let (_, _, status) = tokio::join!(feed, stderr.read_to_string(&mut error), child.wait());
+        let read = async move {
+            let mut error = Vec::new();
+            let mut stderr = stderr.take(ERROR_BYTES);
+            let _ = stderr.read_to_end(&mut error).await;
+            // A pipe that nobody reads would stop the compiler in the middle of its words.
+            let _ = tokio::io::copy(&mut stderr.into_inner(), &mut tokio::io::sink()).await;
+            String::from_utf8_lossy(&error).into_owned()
+        };
+        let ((), error, status) = tokio::join!(feed, read, child.wait());
         outcome(status.map_err(unusable)?, &error)
     }
 }
@@ -146,7 +155,9 @@ pub fn compile_to(output: &Path) -> Result<(), CompileError> {
 /// a disk that serving has to share.
 pub(super) fn is_whole(file: &Path) -> bool {
     // Who was used last is kept longest.
-    let _ = std::fs::File::options().write(true).open(file).and_then(|file| file.set_modified(SystemTime::now()));
+    for used in [file, &checksum_of(file)] {
+        let _ = std::fs::File::options().write(true).open(used).and_then(|used| used.set_modified(SystemTime::now()));
+    }
     let (Ok(code), Ok(checksum)) = (std::fs::read(file), std::fs::read(checksum_of(file))) else { return false };
     checksum[..] == Sha256::digest(&code)[..]
 }
