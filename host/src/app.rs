@@ -8,10 +8,11 @@ mod metrics;
 mod tasks;
 mod watch;
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,8 @@ pub struct App {
     cache: Arc<Cache>,
     canary: CanaryConfig,
     watch: Option<watch::Watch>,
+    /// Held until all that works on the data has ended.
+    _lock: File,
 }
 
 /// The host's own database: an event has at most 256 KiB, a task is a row, a revocation a few dozen bytes. Two
@@ -71,6 +74,10 @@ const HOST_BOUNDS: Bounds = Bounds {
     statement_timeout: Duration::from_secs(30),
 };
 
+/// How long a start waits for a host that is stopping.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
 impl App {
     /// Brings everything up to the bound port.
     ///
@@ -82,6 +89,7 @@ impl App {
             .with_context(|| format!("cannot use the data folder {}", options.data.display()))
             .map(drop)?;
         let data = std::fs::canonicalize(&options.data)?;
+        let _lock = lock_folder(&data).await?;
         let storage = open_storage(config, &data).await?;
         let own = Arc::new(storage.open("provesi_host", HOST_BOUNDS).await?);
         let identity = Arc::new(open_identity(config, &own, &data).await?);
@@ -118,7 +126,21 @@ impl App {
         let letters = Letters { dead: Arc::clone(&events.dead), broker: Arc::clone(&events.broker) };
         let admin = Arc::new(Admin::new(Arc::clone(&registry), feed, letters, token, &config.admin, render));
         let canary = config.canary.clone();
-        Ok(Self { public, operators, gateway, admin, registry, identity, tasks, events, runtime, cache, canary, watch })
+        Ok(Self {
+            public,
+            operators,
+            gateway,
+            admin,
+            registry,
+            identity,
+            tasks,
+            events,
+            runtime,
+            cache,
+            canary,
+            watch,
+            _lock,
+        })
     }
 
     /// Returns the address of the public listener.
@@ -166,6 +188,21 @@ impl App {
         self.cache.close().await;
         self.registry.close().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Takes the data folder for this process: two hosts on one folder would each do what only one may.
+async fn lock_folder(data: &Path) -> anyhow::Result<File> {
+    let file = File::create(data.join("lock")).context("cannot use the data folder")?;
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A host that stops has given up its ports before its last work has ended.
+            Err(TryLockError::WouldBlock) if Instant::now() < until => tokio::time::sleep(LOCK_RETRY).await,
+            Err(TryLockError::WouldBlock) => anyhow::bail!("another host uses the data folder {}", data.display()),
+            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the data folder"),
+        }
     }
 }
 

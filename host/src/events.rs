@@ -23,7 +23,7 @@ mod wakes;
 use crate::names::ServiceName;
 
 pub use self::backoff::Backoff;
-pub use self::broker::{Broker, BrokerError, Deliver, DeliveryError, Directory};
+pub use self::broker::{Broker, BrokerError, Current, Deliver, DeliveryError, Directory};
 pub use self::dead::{DeadLetter, DeadLetterPage, DeadLetters};
 pub use self::deliver::{Attempts, Courier, Verdict};
 pub use self::embedded::Embedded;

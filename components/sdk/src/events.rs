@@ -93,8 +93,12 @@ pub fn deliver<S: Service>(event: wit::Event) -> std::result::Result<(), String>
     let event = Event::from(event);
     let found = S::SUBSCRIPTIONS.iter().find(|subscription| subscription.topic == event.topic);
     let Some(subscription) = found else { return Err(format!("there is no subscription to {:?}", event.topic)) };
-    sql::transaction(|tx| once(tx, &event, |tx| (subscription.handler)(&event, tx)))
-        .map_err(|error| format!("{error:?}"))
+    sql::transaction(|tx| once(tx, &event, |tx| (subscription.handler)(&event, tx))).map_err(|error| match error {
+        Error::Sql(sql::Error::Unavailable | sql::Error::Timeout | sql::Error::Conflict) => {
+            format!("unavailable: {error:?}")
+        }
+        error => format!("{error:?}"),
+    })
 }
 
 /// Notes an event and does the work, unless it was noted before.

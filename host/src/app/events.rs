@@ -4,10 +4,12 @@
 //! before its successor begins.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +20,8 @@ use crate::config::{EventsConfig, EventsUrl};
 use crate::db::Database;
 use crate::dispatch::{Dispatch, View};
 use crate::events::{
-    Attempts, Broker, Courier, DeadLetters, Deliver, DeliveryError, Directory, Embedded, Event, Leases, Rabbit, Relay,
-    Stats, Wakes, prepare,
+    Attempts, Broker, Courier, Current, DeadLetters, Deliver, DeliveryError, Directory, Embedded, Event, Leases,
+    Rabbit, Relay, Stats, Wakes, prepare,
 };
 use crate::fault::CallError;
 use crate::feed::Feed;
@@ -146,7 +148,14 @@ impl Events {
                 if let Some(before) = before {
                     before.end().await;
                 }
-                this.perform(what, with, &until).await;
+                loop {
+                    let work = AssertUnwindSafe(this.perform(what.clone(), with.clone(), &until)).catch_unwind();
+                    if work.await.is_ok() {
+                        return;
+                    }
+                    tracing::error!(role = ?what, "events met a mistake of the host and begin again");
+                    until.run_until_cancelled(tokio::time::sleep(AFTER_PANIC)).await;
+                }
             });
             running.insert(role, Running { means: Some(means), stop: own, task });
         }
@@ -173,6 +182,7 @@ impl Events {
                     attempts: self.attempts,
                     dead: Arc::clone(&self.dead),
                     stats: Arc::clone(&self.stats),
+                    unavailable: Arc::default(),
                 };
                 self.broker.run(&courier, stop).await;
             }
@@ -222,6 +232,18 @@ fn roles(snapshot: &Snapshot) -> BTreeMap<Role, Means> {
     roles
 }
 
+/// Pause before events begin again that met a mistake of the host.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
+
+/// How the error of a subscriber begins that could not try; see `wit/platform/subscriber.wit`.
+const UNAVAILABLE: &str = "unavailable: ";
+
+impl Current for Services {
+    fn is_current(&self) -> BoxFuture<'_, bool> {
+        Box::pin(self.registry.is_current())
+    }
+}
+
 impl Directory for Services {
     fn subscribers(&self, topic: &str) -> Vec<ServiceName> {
         self.registry.snapshot().subscribers(topic)
@@ -246,6 +268,9 @@ impl Deliver for Services {
             let gone = || DeliveryError::Unavailable(format!("{subscriber} does not serve"));
             let view = View::within(&snapshot, snapshot.service(subscriber).ok_or_else(gone)?);
             if !view.entry.description.subscriptions.contains(&event.topic) {
+                if !self.registry.is_current().await {
+                    return Err(DeliveryError::Unavailable("this host lags behind another".to_owned()));
+                }
                 tracing::info!(service.name = %subscriber, event.id, event.topic, "nobody subscribes any more");
                 return Ok(());
             }
@@ -258,7 +283,10 @@ impl Deliver for Services {
                 attempt,
             };
             match self.dispatch.deliver_event(view, &event).await {
-                Ok(outcome) => outcome.map_err(DeliveryError::Failed),
+                Ok(Ok(())) => Ok(()),
+                // The service's own words for a database that is away or held by others: that is no fault of the event.
+                Ok(Err(reason)) if reason.starts_with(UNAVAILABLE) => Err(DeliveryError::Unavailable(reason)),
+                Ok(Err(reason)) => Err(DeliveryError::Failed(reason)),
                 Err(error @ CallError::Guest { .. }) => Err(DeliveryError::Failed(first_line(&error))),
                 Err(error) => Err(DeliveryError::Unavailable(first_line(&error))),
             }

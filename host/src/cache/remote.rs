@@ -169,7 +169,7 @@ impl Remote {
     async fn write(&self, command: &Cmd, names: &Names) -> bool {
         // Once more when the server has just come back: then nobody would look at what is remembered.
         for _ in 0..2 {
-            if self.run::<redis::Value>(command).await.is_some() || self.remember(&names.value) {
+            if self.run::<redis::Value>(command).await.is_some() || self.remember(names) {
                 return true;
             }
         }
@@ -259,13 +259,14 @@ impl Remote {
     }
 
     /// Remembers that a key is to be deleted before it is read again; false when the server can be told at once.
-    fn remember(&self, key: &str) -> bool {
+    fn remember(&self, names: &Names) -> bool {
         let mut link = self.lock();
         if matches!(link.state, State::Up(_)) {
             return false;
         }
         if link.unheard.len() < MAX_UNHEARD {
-            link.unheard.insert(key.to_owned());
+            // Whoever computes it since before the change must not store it either.
+            link.unheard.extend([names.value.clone(), names.claim.clone()]);
         } else {
             tracing::warn!("the cache is gone for long: some old values will be there again until they expire");
         }

@@ -23,7 +23,9 @@ impl Changes<'_> {
         if self.listener.is_some() {
             return;
         }
-        self.listener = self.database.listener(self.channel).await.unwrap_or_else(|error| {
+        // Bounded: a connection that hangs must not keep the caller from looking.
+        let listener = tokio::time::timeout(self.interval, self.database.listener(self.channel)).await;
+        self.listener = listener.unwrap_or(Err(SqlError::Timeout)).unwrap_or_else(|error| {
             tracing::warn!(%error, channel = self.channel, "cannot listen for what other hosts change");
             None
         });

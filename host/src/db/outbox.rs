@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a handled event is remembered: far longer than any broker delivers again by itself.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60 * 24 * 30);
 
+/// Handled events that are forgotten in one statement.
+const FORGOTTEN_AT_ONCE: u64 = 1000;
+
 /// An event on its way out of the database that it was published in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -170,9 +173,21 @@ impl Database {
     /// # Errors
     /// When the database cannot be written.
     pub async fn forget_handled(&self) -> Result<u64, SqlError> {
-        let statement = format!("DELETE FROM provesi_inbox WHERE handled_us < {} - $1", self.clock());
+        // A part at a time: a month's tail at once would hold the writer of SQLite for too long, or never end.
+        let statement = format!(
+            "DELETE FROM provesi_inbox WHERE event_id IN (SELECT event_id FROM provesi_inbox WHERE handled_us < {} - $1 \
+             LIMIT {FORGOTTEN_AT_ONCE})",
+            self.clock()
+        );
         let age = i64::try_from(REMEMBERED.as_micros()).unwrap_or(i64::MAX);
-        self.host_execute(&statement, &[Value::Integer(age)]).await
+        let mut all = 0;
+        loop {
+            let forgotten = self.host_execute(&statement, &[Value::Integer(age)]).await?;
+            all += forgotten;
+            if forgotten < FORGOTTEN_AT_ONCE {
+                return Ok(all);
+            }
+        }
     }
 
     async fn host_query(&self, statement: &str, params: &[Value]) -> Result<PackedRows, SqlError> {

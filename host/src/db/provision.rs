@@ -9,7 +9,7 @@ use std::time::Duration;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
 
 /// A server and the right to make databases on it.
 pub(super) struct Server {
@@ -33,7 +33,8 @@ impl Server {
             .max_connections(2)
             .acquire_timeout(acquire_timeout)
             .idle_timeout(Duration::from_secs(10))
-            .connect_with(options.clone())
+            // Statements that make roles hold passwords.
+            .connect_with(options.clone().disable_statement_logging())
             .await?;
         let secret = password_of(&secret);
         // PostgreSQL has it since 14, and not on every system; without it the timeouts of the session end orphans.

@@ -32,7 +32,7 @@ pub enum DeliveryError {
 }
 
 /// Hands one event to one service, as `dispatch` does it.
-pub trait Deliver: Send + Sync {
+pub trait Deliver: Current {
     /// Delivers once; `attempt` counts from 1. A service that no longer subscribes to the topic counts as done.
     ///
     /// # Cancel safety
@@ -45,8 +45,15 @@ pub trait Deliver: Send + Sync {
     ) -> BoxFuture<'a, Result<(), DeliveryError>>;
 }
 
+/// Knows whether this host knows what there is to know.
+pub trait Current: Send + Sync {
+    /// Says whether services and subscriptions are known as they are now: a host may lag behind what another one has
+    /// activated.
+    fn is_current(&self) -> BoxFuture<'_, bool>;
+}
+
 /// Says who subscribes to what, as the live snapshot has it at the moment of the question.
-pub trait Directory: Send + Sync {
+pub trait Directory: Current {
     /// Returns the live services that subscribe to a topic.
     fn subscribers(&self, topic: &str) -> Vec<ServiceName>;
     /// Returns the topics that a live service subscribes to; none when it is not live.

@@ -1,6 +1,7 @@
 //! One attempt at one delivery, the same for every broker: call, count, tell, and say what comes next.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{Backoff, DeadLetters, Deliver, DeliveryError, Event, Stats};
@@ -46,6 +47,8 @@ pub struct Courier {
     pub dead: Arc<DeadLetters>,
     /// Counts.
     pub stats: Arc<Stats>,
+    /// Attempts in a row that found the subscriber unavailable: each waits longer, whatever event it was.
+    pub unavailable: Arc<AtomicU32>,
 }
 
 impl Courier {
@@ -56,6 +59,9 @@ impl Courier {
     pub async fn attempt(&self, event: &Event, failures: u32) -> Verdict {
         let attempt = failures.saturating_add(1);
         let outcome = self.deliver.deliver(&self.subscriber, event, attempt).await;
+        if !matches!(outcome, Err(DeliveryError::Unavailable(_))) {
+            self.unavailable.store(0, Ordering::Relaxed);
+        }
         let verdict = self.judge(&outcome, failures);
         let counts = self.stats.of(&self.subscriber);
         match &outcome {
@@ -78,7 +84,8 @@ impl Courier {
         match outcome {
             Ok(()) => Verdict::Done,
             Err(DeliveryError::Unavailable(_)) => {
-                Verdict::Retry { wait: Backoff::DELIVERY.after(failures + 1), failures }
+                let in_a_row = self.unavailable.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+                Verdict::Retry { wait: Backoff::CONNECTION.after(in_a_row), failures }
             }
             Err(DeliveryError::Failed(reason)) => {
                 let failures = failures.saturating_add(1);

@@ -63,6 +63,10 @@ impl Embedded {
     }
 
     async fn store_for_all(&self, events: &[Event]) -> Result<(), BrokerError> {
+        if !self.directory.is_current().await {
+            // Who subscribes since then would miss them.
+            return Err(BrokerError::Unavailable("this host lags behind what another one has activated".into()));
+        }
         let mut subscribers: BTreeMap<&str, Vec<ServiceName>> = BTreeMap::new();
         for event in events {
             subscribers.entry(&event.topic).or_insert_with(|| self.directory.subscribers(&event.topic));

@@ -13,6 +13,9 @@ use crate::db::{Database, SqlError, Value};
 /// How long a lease lasts after it was last renewed: a host that dies keeps a work waiting for this long.
 const TTL: Duration = Duration::from_secs(10);
 
+/// How long before its end a lease is given up that could not be renewed.
+const MARGIN: Duration = Duration::from_secs(1);
+
 /// Time from one renewal to the next: two may be missed.
 const RENEW: Duration = Duration::from_secs(3);
 
@@ -93,13 +96,16 @@ impl Leases {
         W: Future<Output = ()> + Send,
     {
         while !stop.is_cancelled() {
+            let asked = Instant::now();
             match self.acquire(name).await {
+                // The answer may have taken as long as the lease lasts.
+                Ok(true) if self.database.is_shared() && asked.elapsed() + RENEW >= TTL => {}
                 Ok(true) => {
                     tracing::debug!(lease = name, "held");
                     let work = async {
                         tokio::select! {
                             () = held() => {}
-                            () = self.keep(name) => tracing::warn!(lease = name, "lost"),
+                            () = self.keep(name, asked) => tracing::warn!(lease = name, "lost"),
                         }
                     };
                     let _: Option<()> = stop.run_until_cancelled(work).await;
@@ -116,19 +122,20 @@ impl Leases {
     }
 
     /// Renews a lease until it is lost, or may be.
-    async fn keep(&self, name: &str) {
+    async fn keep(&self, name: &str, asked: Instant) {
         if !self.database.is_shared() {
             // Nobody else can take it, and an idle host should not write to its disk every second.
             return std::future::pending().await;
         }
-        let mut renewed = Instant::now();
+        let mut renewed = asked;
         loop {
-            tokio::time::sleep(RENEW).await;
+            let until = renewed + TTL - MARGIN;
+            tokio::time::sleep_until((Instant::now() + RENEW).min(until).into()).await;
             let asked = Instant::now();
-            match tokio::time::timeout(RENEW, self.renew(name)).await {
+            match tokio::time::timeout_at((asked + RENEW).min(until).into(), self.renew(name)).await {
                 Ok(Ok(true)) => renewed = asked,
                 Ok(Ok(false)) => return,
-                Ok(Err(_)) | Err(_) if renewed.elapsed() + RENEW >= TTL => return,
+                Ok(Err(_)) | Err(_) if Instant::now() >= until => return,
                 Ok(Err(_)) | Err(_) => {}
             }
         }

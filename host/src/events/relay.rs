@@ -83,7 +83,13 @@ impl Relay {
         }
         let events: Vec<Event> = outgoing.iter().map(|event| self.event(event)).collect();
         self.broker.publish(&events).await?;
-        self.database.forget_outgoing(&outgoing).await?;
+        // Offered again they would come twice to those who do not know events by their id.
+        let mut failures = 0;
+        while let Err(error) = self.database.forget_outgoing(&outgoing).await {
+            failures += 1;
+            tracing::debug!(service.name = %self.service, %error, failures, "published events stay in the outbox");
+            tokio::time::sleep(Backoff::CONNECTION.after(failures)).await;
+        }
         self.stats.of(&self.service).published.add(events.len() as u64);
         Ok(events.len())
     }

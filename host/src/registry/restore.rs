@@ -281,6 +281,16 @@ impl Registry {
         let _: Option<()> = stop.run_until_cancelled(follow).await;
     }
 
+    /// Says whether what serves here is what is stored: a host that follows another lags behind as long as it compiles,
+    /// and one that changes something itself as long as that takes.
+    pub async fn is_current(&self) -> bool {
+        if !self.store.database().is_shared() {
+            return true;
+        }
+        let Ok(state) = self.state.try_lock() else { return false };
+        self.store.generation().await.is_ok_and(|stored| stored == state.generation)
+    }
+
     async fn look(&self) -> Result<(), String> {
         let generation = self.store.generation().await.map_err(|error| chain(&error))?;
         let mut state = self.state.lock().await;

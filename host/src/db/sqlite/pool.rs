@@ -172,8 +172,9 @@ impl Lease {
     pub(in crate::db) async fn begin(&mut self, until: Instant, options: TransactionOptions) -> Result<(), SqlError> {
         self.usage.start()?;
         self.usage.is_in_transaction = true;
-        self.connection().begin();
         let outcome = by(until, begin(self.raw(), options)).await;
+        // Only now: what the last owner began is rolled back by the connection's thread before it begins this.
+        self.connection().begin();
         self.end(outcome)
     }
 

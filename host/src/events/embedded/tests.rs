@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::db::{Bounds, Storage};
-use crate::events::{Attempts, DeadLetter, DeadLetterPage, DeadLetters, Deliver, DeliveryError, Stats, prepare};
+use crate::events::{
+    Attempts, Current, DeadLetter, DeadLetterPage, DeadLetters, Deliver, DeliveryError, Stats, prepare,
+};
 use crate::feed::Feed;
 
 /// Longest wait for what has to come.
@@ -44,6 +46,18 @@ impl Deliver for Subscriber {
 }
 
 struct Always(Vec<ServiceName>);
+
+impl Current for Always {
+    fn is_current(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
+}
+
+impl Current for Subscriber {
+    fn is_current(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
+}
 
 impl Directory for Always {
     fn subscribers(&self, topic: &str) -> Vec<ServiceName> {
@@ -85,6 +99,7 @@ async fn case(attempts: u32) -> Case {
         attempts: Attempts(attempts),
         dead,
         stats,
+        unavailable: Arc::default(),
     };
     let broker = Embedded::new(database, Arc::new(Always(vec![name])), leases, wakes);
     Case { broker, subscriber, courier, _folder: folder }

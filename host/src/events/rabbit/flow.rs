@@ -219,6 +219,10 @@ impl<'f> Flow<'f> {
             Due::Retry(lane, parcel) => self.waiting.give_back(lane, parcel),
             Due::Unsubscribed { topic, acker } => {
                 let subscriber = &self.courier.subscriber;
+                if !self.courier.deliver.is_current().await {
+                    // Another host may know better: it gets what this one cannot judge.
+                    return Err(BrokerError::Unavailable("this host lags behind another".into()));
+                }
                 if !self.unbound.contains(&topic) {
                     topology::unbind(&self.channel, subscriber, &topic).await?;
                     tracing::info!(service.name = %subscriber, topic, "a queue no longer gets a topic");
