@@ -33,7 +33,7 @@ pub(super) struct Usage {
     rss_kib: u64,
     threads: u64,
     descriptors: u64,
-    /// Executable memory that belongs to no file: the machine code of one component each.
+    /// Executable memory from the compiler's files: the machine code of one component each.
     codes: u64,
 }
 
@@ -48,8 +48,8 @@ impl Usage {
         };
         let is_code = |line: &&str| {
             let columns: Vec<&str> = line.split_whitespace().collect();
-            // Address, permissions, offset, device, inode; a sixth column names a file.
-            columns.len() == 5 && columns[1] == "r-xp"
+            // Address, permissions, offset, device, inode, and a file: code is mapped from those that the compiler made.
+            columns[1] == "r-xp" && columns.get(5).is_some_and(|file| file.ends_with(".cwasm"))
         };
         Self {
             rss_kib: number("VmRSS:"),
