@@ -120,7 +120,8 @@ fn text(limits: &str) -> anyhow::Result<String> {
     for (name, component) in SERVICES {
         let component = target.join(component);
         ensure!(component.is_file(), "there is no {}, built by `make bench-isolation`", component.display());
-        text += &format!("[services.{name}]\ncomponent = \"{}\"\ngrants = [\"sql\"]\n", component.display());
+        text +=
+            &format!("[services.{name}]\ncomponent = \"{}\"\ngrants = [\"sql\", \"events\"]\n", component.display());
     }
     // Of the last one. Its loops are faults, and a breaker would keep them away.
     text += &format!("limits = {{ {limits} }}\nbreaker = {{ enabled = false }}\n");
