@@ -77,7 +77,7 @@ impl Dispatch {
         F: Future<Output = Result<R, Failure>>,
     {
         let given = course.deadline.saturating_duration_since(Instant::now());
-        let mut running = Running { dispatch: self, course, pass: Some(pass), since };
+        let mut running = Running { dispatch: self, course, pass: Some(pass), since: Instant::now() };
         let result = call().await;
         let pass = running.pass.take().expect("it is taken here, or when this is dropped");
         let now = Instant::now();
