@@ -5,6 +5,7 @@
 
 mod events;
 mod metrics;
+mod role;
 mod tasks;
 mod watch;
 
@@ -59,7 +60,7 @@ pub struct App {
     runtime: Arc<Runtime>,
     cache: Arc<Cache>,
     canary: CanaryConfig,
-    watch: Option<watch::Watch>,
+    watch: Option<Arc<watch::Watch>>,
     /// Held until all that works on the data has ended.
     _lock: File,
 }
@@ -107,13 +108,12 @@ impl App {
         let registry = Registry::open(engine, storage, grantable, tables, told, Arc::clone(&board)).await?;
         let registry = Arc::new(registry);
         registry.restore(&config.services).await?;
-        let dispatch =
-            Arc::new(Dispatch::new(config.runtime.max_instances, config.runtime.call_depth, Arc::clone(&feed)));
+        let dispatch = Arc::new(Dispatch::new(config.runtime.call_depth, Arc::clone(&feed)));
         let (services, caller, told) = (Arc::clone(&registry), Arc::clone(&dispatch), Arc::clone(&feed));
         let events = Arc::new(Events::open(&config.events, own, services, caller, told).await?);
         let tasks = Arc::new(Tasks::new(Arc::clone(&registry), Arc::clone(&dispatch), board, options.demo));
         tasks.fill().await?;
-        let watch = options.watch.then(|| watch::Watch::start(&config.services)).transpose()?;
+        let watch = options.watch.then(|| watch::Watch::start(&config.services)).transpose()?.map(Arc::new);
         let token = AdminToken::load_or_create(&data)?;
         let operators = Server::bind(&config.admin).await?;
         let public = Server::bind(&config.gateway).await?;
@@ -162,19 +162,7 @@ impl App {
     /// Serves until told to stop; returns when everything has ended.
     pub async fn run(self, stop: CancellationToken) {
         let background = TaskTracker::new();
-        let (identity, until) = (Arc::clone(&self.identity), stop.clone());
-        background.spawn(async move { identity.revocations().follow(until).await });
-        let (registry, until) = (Arc::clone(&self.registry), stop.clone());
-        background.spawn(async move { registry.follow(until).await });
-        let (registry, canary, until) = (Arc::clone(&self.registry), self.canary, stop.clone());
-        background.spawn(async move { registry.watch_canaries(canary, until).await });
-        let (runtime, until) = (self.runtime, stop.clone());
-        background.spawn(async move { runtime.sweep_idle(until).await });
-        background.spawn(Arc::clone(&self.tasks).follow(background.clone(), stop.clone()));
-        background.spawn(Arc::clone(&self.events).follow(background.clone(), stop.clone()));
-        if let Some(watch) = self.watch {
-            background.spawn(watch.follow(Arc::clone(&self.registry), stop.clone()));
-        }
+        self.start_roles(&background, &stop);
         match (self.public.address(), self.operators.address()) {
             (Ok(address), Ok(admin)) => tracing::info!(%address, %admin, "serving"),
             (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "serving on unknown addresses"),
@@ -188,6 +176,37 @@ impl App {
         self.cache.close().await;
         self.registry.close().await;
         tracing::info!("stopped");
+    }
+
+    /// Starts what the host does besides answering.
+    fn start_roles(&self, tracker: &TaskTracker, stop: &CancellationToken) {
+        let (identity, until) = (Arc::clone(&self.identity), stop.clone());
+        tracker.spawn(async move {
+            role::keep("revocations", &until, || identity.revocations().follow(until.clone())).await;
+        });
+        let (registry, until) = (Arc::clone(&self.registry), stop.clone());
+        tracker.spawn(async move {
+            role::keep("activations of other hosts", &until, || registry.follow(until.clone())).await;
+        });
+        let (registry, canary, until) = (Arc::clone(&self.registry), self.canary.clone(), stop.clone());
+        tracker.spawn(async move {
+            role::keep("canary watch", &until, || registry.watch_canaries(canary.clone(), until.clone())).await;
+        });
+        let (runtime, until) = (Arc::clone(&self.runtime), stop.clone());
+        tracker.spawn(async move {
+            role::keep("idle guests", &until, || runtime.sweep_idle(until.clone())).await;
+        });
+        let (tasks, children, until) = (Arc::clone(&self.tasks), tracker.clone(), stop.clone());
+        tracker.spawn(async move {
+            role::keep("tasks", &until, || Arc::clone(&tasks).follow(children.clone(), until.clone())).await;
+        });
+        tracker.spawn(Arc::clone(&self.events).follow(tracker.clone(), stop.clone()));
+        if let Some(watch) = &self.watch {
+            let (watch, registry, until) = (Arc::clone(watch), Arc::clone(&self.registry), stop.clone());
+            tracker.spawn(async move {
+                role::keep("watch over files", &until, || watch.follow(&registry, &until)).await;
+            });
+        }
     }
 }
 

@@ -121,12 +121,12 @@ impl Cache {
 
     /// Returns the cache of a service, the same for all its revisions.
     ///
-    /// The quota is of bytes in memory; another one than before empties the cache. Redis has its own (`maxmemory`).
+    /// The quota is of bytes in memory, and that of a new cache; one that is there changes its own only by
+    /// [`ServiceCache::set_quota`]. Redis has its own (`maxmemory`).
     pub fn of(&self, service: &ServiceName, quota: u64) -> Arc<ServiceCache> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         services.retain(|_, cache| cache.strong_count() > 0);
         if let Some(known) = services.get(service).and_then(Weak::upgrade) {
-            known.resize(quota);
             return known;
         }
         let store = match &self.remote {
@@ -257,8 +257,8 @@ impl ServiceCache {
         }
     }
 
-    /// Gives a cache in memory another size, and empties it.
-    fn resize(&self, quota: u64) {
+    /// Gives a cache in memory a size; another one than before empties it.
+    pub fn set_quota(&self, quota: u64) {
         if let Store::Memory(memory) = &self.store
             && memory.load().quota() != quota
         {

@@ -6,18 +6,15 @@
 //! Not here: HTTP (see `gateway`), how an instance is made (see `runtime::instance`).
 
 mod breaker;
-mod lane;
 mod response;
 mod retry;
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Val;
 
 use self::breaker::Course;
-use self::lane::{Lane, Permit, Pool};
 pub use self::response::Answer;
 #[cfg(any(fuzzing, test))]
 pub(crate) use self::response::check;
@@ -25,7 +22,7 @@ use crate::bindings::exports::provesi::platform::service::Request;
 use crate::bindings::subscriber::exports::provesi::platform::subscriber::Event as DeliveredEvent;
 use crate::fault::{CallError, GuestFault};
 use crate::feed::{Event, Feed, Kind};
-use crate::names::{RequestId, ServiceName};
+use crate::names::RequestId;
 use crate::registry::{Live, Outcome, Revision, Snapshot, Task, Ticket};
 use crate::runtime::{CallBudget, Failure, Invocation, PeerCall, PeerCaller, PeerFuture};
 
@@ -34,9 +31,7 @@ const NO_PLACE: Duration = Duration::from_secs(1);
 
 /// Runs invocations, each within its service's limits.
 pub struct Dispatch {
-    pool: Pool,
     call_depth: u8,
-    lanes: RwLock<HashMap<ServiceName, Arc<Lane>>>,
     feed: Arc<Feed>,
 }
 
@@ -57,9 +52,9 @@ struct Scope {
 }
 
 impl Dispatch {
-    /// Runs at most a number of instances at once, and typed calls up to a depth.
-    pub fn new(max_instances: u32, call_depth: u8, feed: Arc<Feed>) -> Self {
-        Self { pool: Pool::new(max_instances), call_depth, lanes: RwLock::default(), feed }
+    /// Runs typed calls up to a depth.
+    pub fn new(call_depth: u8, feed: Arc<Feed>) -> Self {
+        Self { call_depth, feed }
     }
 
     /// Answers a request with the revision that it came in by.
@@ -116,7 +111,7 @@ impl Dispatch {
         let request_id = RequestId::generate();
         let deadline = Instant::now() + task.deadline;
         let invocation = self.invocation(view, request_id.clone(), deadline);
-        let _permit = self.permit(&revision, deadline, 0).await?;
+        let _permit = revision.lane.enter(deadline, 0).await?;
         let outcome = revision.linked.run_task(invocation, &task.name).await;
         outcome.map_err(|failure| self.failed(&revision, &request_id, failure))
     }
@@ -138,7 +133,7 @@ impl Dispatch {
         let started = Instant::now();
         let deadline = started + revision.limits.deadline;
         let invocation = self.invocation(view, request_id.clone(), deadline);
-        let _permit = self.permit(&revision, deadline, 0).await?;
+        let _permit = revision.lane.enter(deadline, 0).await?;
         let outcome = revision.linked.handle_event(invocation, event).await;
         let kind = match &outcome {
             Ok(Ok(())) => Outcome::Answered,
@@ -153,31 +148,6 @@ impl Dispatch {
         let calls = Arc::new(CallBudget::new(view.entry.limits.typed_calls));
         let peers = Arc::new(Scope { dispatch: Arc::clone(self), view });
         Invocation { request_id, deadline, depth: 0, calls, peers }
-    }
-
-    async fn permit(&self, revision: &Revision, deadline: Instant, depth: u8) -> Result<Permit, CallError> {
-        self.lane(revision).enter(&self.pool, deadline, depth).await
-    }
-
-    /// A lane belongs to the service, not to a revision: both sides of a swap share its bounds.
-    fn lane(&self, revision: &Revision) -> Arc<Lane> {
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        let outdated = |lane: &Lane| lane.is_outdated(revision.number, &revision.limits);
-        if let Some(lane) = lanes.get(&revision.service).filter(|lane| !outdated(lane)) {
-            return Arc::clone(lane);
-        }
-        drop(lanes);
-        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let share = self.pool.share();
-            Arc::new(Lane::new(revision.service.clone(), revision.number, &revision.limits, share))
-        };
-        let lane = lanes.entry(revision.service.clone()).or_insert_with(new);
-        if outdated(lane) {
-            // What runs on the old one gives its permits back there.
-            *lane = new();
-        }
-        Arc::clone(lane)
     }
 
     async fn call_peer(self: Arc<Self>, peers: Arc<Scope>, call: PeerCall) -> Result<Vec<Val>, CallError> {

@@ -153,7 +153,7 @@ async fn open(folder: &Path, tables: &str) -> anyhow::Result<(Registry, Arc<Disp
     let tables: ServiceTables = Box::new(|| Ok(BTreeMap::new()));
     let registry = Registry::open(runtime, storage, grantable, tables, Arc::clone(&feed), board).await?;
     registry.restore(&config.services).await?;
-    let dispatch = Arc::new(Dispatch::new(config.runtime.max_instances, config.runtime.call_depth, feed));
+    let dispatch = Arc::new(Dispatch::new(config.runtime.call_depth, feed));
     Ok((registry, dispatch, identity))
 }
 

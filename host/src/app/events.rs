@@ -4,17 +4,17 @@
 //! before its successor begins.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::role;
 use crate::bindings::subscriber::exports::provesi::platform::subscriber::Event as DeliveredEvent;
 use crate::config::{EventsConfig, EventsUrl};
 use crate::db::Database;
@@ -73,6 +73,15 @@ struct Services {
     dispatch: Arc<Dispatch>,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relay(service) => write!(f, "relay of {service}"),
+            Self::Courier(service) => write!(f, "courier of {service}"),
+        }
+    }
+}
+
 impl PartialEq for Means {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -115,14 +124,17 @@ impl Events {
 
     /// Carries events for what lives, and what comes to live later, until told to stop.
     pub(super) async fn follow(self: Arc<Self>, tracker: TaskTracker, stop: CancellationToken) {
+        let wakes = role::keep("word of events", &stop, || self.wakes.follow(stop.clone()));
+        let forget = role::keep("old events", &stop, || self.forget_handled(&stop));
+        let carry = role::keep("events", &stop, || self.carry(&tracker, &stop));
+        futures::join!(wakes, forget, carry);
+    }
+
+    async fn carry(self: &Arc<Self>, tracker: &TaskTracker, stop: &CancellationToken) {
         let mut changes = self.registry.changes();
-        let (wakes, until) = (Arc::clone(&self.wakes), stop.clone());
-        tracker.spawn(async move { wakes.follow(until).await });
-        let (this, until) = (Arc::clone(&self), stop.clone());
-        tracker.spawn(async move { this.forget_handled(until).await });
         loop {
             changes.mark_unchanged();
-            self.start(&self.registry.snapshot(), &tracker, &stop);
+            self.start(&self.registry.snapshot(), tracker, stop);
             match stop.run_until_cancelled(changes.changed()).await {
                 Some(Ok(())) => {}
                 _ => return,
@@ -148,14 +160,8 @@ impl Events {
                 if let Some(before) = before {
                     before.end().await;
                 }
-                loop {
-                    let work = AssertUnwindSafe(this.perform(what.clone(), with.clone(), &until)).catch_unwind();
-                    if work.await.is_ok() {
-                        return;
-                    }
-                    tracing::error!(role = ?what, "events met a mistake of the host and begin again");
-                    until.run_until_cancelled(tokio::time::sleep(AFTER_PANIC)).await;
-                }
+                let name = what.to_string();
+                role::keep(&name, &until, || this.perform(what.clone(), with.clone(), &until)).await;
             });
             running.insert(role, Running { means: Some(means), stop: own, task });
         }
@@ -191,7 +197,7 @@ impl Events {
     }
 
     /// Forgets in all inboxes what was handled long ago, until told to stop.
-    async fn forget_handled(&self, stop: CancellationToken) {
+    async fn forget_handled(&self, stop: &CancellationToken) {
         loop {
             for (name, live) in self.registry.snapshot().services() {
                 let subscribes = !live.main().description.subscriptions.is_empty();
@@ -231,9 +237,6 @@ fn roles(snapshot: &Snapshot) -> BTreeMap<Role, Means> {
     }
     roles
 }
-
-/// Pause before events begin again that met a mistake of the host.
-const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// How the error of a subscriber begins that could not try; see `wit/platform/subscriber.wit`.
 const UNAVAILABLE: &str = "unavailable: ";

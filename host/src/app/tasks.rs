@@ -4,14 +4,13 @@
 //! revision no longer describes ends. A task runs on one host at a time, see `tasks`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::role;
 use crate::dispatch::{Dispatch, View};
 use crate::fault::CallError;
 use crate::names::{RevisionNumber, ServiceName};
@@ -31,9 +30,6 @@ const ATTEMPTS: u32 = 4;
 
 /// Time that a run has to end after the host was told to stop.
 const DRAIN: Duration = Duration::from_secs(15);
-
-/// Pause before a task begins again that met a mistake of the host.
-const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// What runs, and what has been filled.
 pub(super) struct Tasks {
@@ -102,10 +98,8 @@ impl Tasks {
                 if self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()) {
                     let (this, stop, again) = (Arc::clone(self), stop.clone(), tracker.clone());
                     tracker.spawn(async move {
-                        if AssertUnwindSafe(this.repeat(&key, &stop)).catch_unwind().await.is_err() {
-                            tracing::error!(service.name = %key.service, task.name = key.name, "a task panicked");
-                            stop.run_until_cancelled(tokio::time::sleep(AFTER_PANIC)).await;
-                        }
+                        let name = format!("task {} of {}", key.name, key.service);
+                        role::keep(&name, &stop, || this.repeat(&key, &stop)).await;
                         this.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
                         // A revision that came just then found the task still running.
                         if !stop.is_cancelled() {

@@ -4,12 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ServiceConfig;
@@ -28,7 +27,8 @@ const WAITING: usize = 1024;
 /// The watched files.
 pub(super) struct Watch {
     files: BTreeMap<PathBuf, ServiceName>,
-    changed: mpsc::Receiver<PathBuf>,
+    /// Locked by whoever follows, all the time.
+    changed: Mutex<mpsc::Receiver<PathBuf>>,
     _watcher: RecommendedWatcher,
 }
 
@@ -59,22 +59,23 @@ impl Watch {
                 .watch(&folder, RecursiveMode::NonRecursive)
                 .with_context(|| format!("cannot watch {}", folder.display()))?;
         }
-        Ok(Self { files, changed, _watcher: watcher })
+        Ok(Self { files, changed: Mutex::new(changed), _watcher: watcher })
     }
 
     /// Deploys what changes, until told to stop.
-    pub(super) async fn follow(mut self, registry: Arc<Registry>, stop: CancellationToken) {
-        while let Some(Some(first)) = stop.run_until_cancelled(self.changed.recv()).await {
+    pub(super) async fn follow(&self, registry: &Registry, stop: &CancellationToken) {
+        let mut changed = self.changed.lock().await;
+        while let Some(Some(first)) = stop.run_until_cancelled(changed.recv()).await {
             let mut paths = BTreeSet::from([first]);
             let settled = async {
-                while let Ok(Some(next)) = tokio::time::timeout(SETTLE, self.changed.recv()).await {
+                while let Ok(Some(next)) = tokio::time::timeout(SETTLE, changed.recv()).await {
                     paths.insert(next);
                 }
             };
             let _ = tokio::time::timeout(SETTLE_AT_MOST, settled).await;
             for path in paths {
                 if let Some(service) = self.files.get(&path) {
-                    deploy(&registry, service, &path).await;
+                    deploy(registry, service, &path).await;
                 }
             }
         }

@@ -85,13 +85,16 @@ async fn a_service_keeps_its_quota_and_reaches_no_other() {
 }
 
 #[tokio::test]
-async fn revisions_of_a_service_share_a_cache_and_another_quota_empties_it() {
+async fn revisions_of_a_service_share_a_cache_and_another_quota_empties_it_once_it_is_set() {
     let caches = memory().await;
     let (old, new) = (caches.of(&name("a"), 1 << 20), caches.of(&name("a"), 1 << 20));
     old.set(None, "key", vec![1], HOUR).await;
     assert!(new.get("key").await.is_some());
     let larger = caches.of(&name("a"), 2 << 20);
     assert!(Arc::ptr_eq(&old, &larger));
+    larger.set_quota(1 << 20);
+    assert!(old.get("key").await.is_some(), "a revision that is only made changes nothing");
+    larger.set_quota(2 << 20);
     assert_eq!(old.get("key").await, None);
     drop((old, new, larger));
     assert!(caches.counts().is_empty(), "the cache goes with the service");

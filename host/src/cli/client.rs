@@ -87,11 +87,8 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.access.admin)).bearer_auth(&self.access.token);
-        match &self.access.by {
-            Some(by) => request.header("x-provesi-by", by),
-            None => request,
-        }
+        let Access { admin, token, by } = &self.access;
+        self.http.request(method, format!("{admin}{path}")).bearer_auth(token).header("x-provesi-by", by)
     }
 
     async fn open_events(&self) -> Result<EventStream, Failure> {
@@ -154,7 +151,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let admin = format!("http://{}", listener.local_addr().expect("its address"));
         drop(listener);
-        let access = Access { admin: admin.clone(), token: "t".to_owned(), by: None };
+        let access = Access { admin: admin.clone(), token: "t".to_owned(), by: "ana".to_owned() };
         let client = Client::new(access).expect("a client");
         let failure = client.get("/v1/services").await.expect_err("nobody listens");
         let expected = format!("cannot reach the host at {admin}: connection refused (is `provesi serve` running?)");

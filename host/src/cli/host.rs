@@ -38,6 +38,8 @@ pub(super) struct Host {
     // Not for the command line: only the parser and `config` read the environment.
     #[arg(long, env = "USER", hide = true)]
     user: Option<String>,
+    #[arg(long, env = "LOGNAME", hide = true)]
+    logname: Option<String>,
     /// Prints the host's answer as JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -50,7 +52,7 @@ pub(super) struct Access {
     /// Bearer token.
     pub(super) token: String,
     /// Name for the audit trail, printable ASCII.
-    pub(super) by: Option<String>,
+    pub(super) by: String,
 }
 
 impl Host {
@@ -75,8 +77,18 @@ impl Host {
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Failure::setup("the admin token is empty or holds what no token holds"));
         }
-        let by = self.by.clone().or_else(|| self.user.as_deref().map(|user| on_this_machine(user, machine())));
-        Ok(Access { admin, token, by: by.as_deref().map(printable).filter(|by| !by.is_empty()) })
+        Ok(Access { admin, token, by: self.name() })
+    }
+
+    /// Says who asks: the name that was given, or else the user of this machine, by number where no name is known.
+    fn name(&self) -> String {
+        let user = || {
+            let names = [&self.user, &self.logname].into_iter().flatten();
+            let known = names.map(|name| printable(name)).find(|name| !name.is_empty());
+            let user = known.unwrap_or_else(|| format!("uid:{}", rustix::process::getuid().as_raw()));
+            printable(&on_this_machine(&user, machine()))
+        };
+        self.by.as_deref().map(printable).filter(|by| !by.is_empty()).unwrap_or_else(user)
     }
 }
 
@@ -149,6 +161,20 @@ mod tests {
         let failure = read_token(&folder.path().join("admin-token")).expect_err("there is none");
         let text = failure.to_string();
         assert!(text.contains("admin-token") && text.contains("--token"), "{text}");
+    }
+
+    #[test]
+    fn who_asks_always_has_a_name() {
+        let name = |by: Option<&str>, user: Option<&str>, logname: Option<&str>| {
+            let [by, user, logname] = [by, user, logname].map(|name| name.map(str::to_owned));
+            let data = PathBuf::from("data");
+            Host { admin: None, token: None, data, config: None, by, user, logname, json: false }.name()
+        };
+        assert_eq!(name(Some("ci, on call"), Some("ana"), Some("ana")), "ci, on call");
+        let here = |user: &str| on_this_machine(user, machine());
+        assert_eq!(name(Some(""), Some("ana"), Some("luz")), here("ana"), "an empty name is none");
+        assert_eq!(name(None, Some(" "), Some("luz")), here("luz"));
+        assert_eq!(name(None, None, None), here(&format!("uid:{}", rustix::process::getuid().as_raw())));
     }
 
     #[test]

@@ -7,7 +7,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::lane::Lane;
 use super::{Dispatch, retry};
 use crate::fault::{CallError, GuestFault};
 use crate::feed::{Event, Kind};
@@ -41,9 +40,9 @@ impl Dispatch {
         if let Some(wait) = course.operation.breaker.refuses(course.started) {
             return Err(kept_away(course, wait));
         }
-        let lane = self.lane(course.revision);
+        let lane = &course.revision.lane;
         lane.retries.earn();
-        let _permit = lane.enter(&self.pool, course.deadline, course.depth).await?;
+        let _permit = lane.enter(course.deadline, course.depth).await?;
         let pass = self.pass(course).map_err(|wait| kept_away(course, wait))?;
         let begun = Instant::now();
         let failure = match self.attempt(course, pass, outcome, course.started, &call).await {
@@ -52,7 +51,7 @@ impl Dispatch {
         };
         let again = course.operation.is_idempotent && retry::may_help(&failure);
         let error = self.failed(course.revision, course.request_id, failure);
-        let pass = if again { self.again(course, &lane, begun.elapsed()).await } else { None };
+        let pass = if again { self.again(course, begun.elapsed()).await } else { None };
         let Some(pass) = pass else { return Err(error) };
         match self.attempt(course, pass, outcome, Instant::now(), &call).await {
             Ok(answer) => Ok(answer),
@@ -96,10 +95,10 @@ impl Dispatch {
     }
 
     /// Waits for the moment of a second call; none when there is no time, no budget, or the breaker keeps it away.
-    async fn again<'c>(&self, course: &Course<'c>, lane: &Lane, first: Duration) -> Option<Pass<'c>> {
+    async fn again<'c>(&self, course: &Course<'c>, first: Duration) -> Option<Pass<'c>> {
         let now = Instant::now();
         let pause = retry::pause(course.deadline.saturating_duration_since(now), first)?;
-        if course.operation.breaker.refuses(now).is_some() || !lane.retries.spend() {
+        if course.operation.breaker.refuses(now).is_some() || !course.revision.lane.retries.spend() {
             return None;
         }
         tokio::time::sleep(pause).await;

@@ -1,46 +1,16 @@
-//! Whether an invocation that ended in a fault is made once more, and how many of a service's are.
+//! Whether an invocation that ended in a fault is made once more, and when.
 //!
 //! A second call helps where the first met a moment, not a rule, and harms where everything fails: then it is twice
-//! the load. So there is one at most, only of what may be called twice, and only within a budget.
+//! the load. So there is one at most, only of what may be called twice, and only within a budget (see
+//! `registry::lane`).
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::fault::GuestFault;
 use crate::runtime::Failure;
 
-/// Retries that a service can make without having had any calls.
-const BURST: u32 = 10;
-
-/// Calls that earn one retry: a tenth more load at most.
-const CALLS: u32 = 10;
-
 /// Pause before a retry, in milliseconds: two that met the same conflict shall not meet again.
 const PAUSE_MS: std::ops::RangeInclusive<u64> = 1..=10;
-
-/// The retries that a service may still make, in tenths.
-pub(super) struct Budget(AtomicU32);
-
-impl Budget {
-    pub(super) fn new() -> Self {
-        Self(AtomicU32::new(BURST * CALLS))
-    }
-
-    /// Earns a tenth of a retry.
-    pub(super) fn earn(&self) {
-        // As a rule it is full and there is nothing to write.
-        if self.0.load(Ordering::Relaxed) < BURST * CALLS {
-            let more = |tenths| (tenths < BURST * CALLS).then_some(tenths + 1);
-            let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        }
-    }
-
-    /// Spends a retry, if there is one.
-    pub(super) fn spend(&self) -> bool {
-        let less = |tenths: u32| tenths.checked_sub(CALLS);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
-    }
-}
 
 /// Says whether a second call may end otherwise: not one that took all of its time, and not one that answered or
 /// whose peer failed, which has had its own second call.
@@ -58,22 +28,6 @@ pub(super) fn pause(left: Duration, first: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_budget_has_a_burst_and_a_tenth_of_the_calls() {
-        let budget = Budget::new();
-        assert_eq!((0..100).filter(|_| budget.spend()).count(), 10);
-        for _ in 0..9 {
-            budget.earn();
-        }
-        assert!(!budget.spend());
-        budget.earn();
-        assert!(budget.spend() && !budget.spend());
-        for _ in 0..1000 {
-            budget.earn();
-        }
-        assert_eq!((0..100).filter(|_| budget.spend()).count(), 10, "it does not grow over the burst");
-    }
 
     #[test]
     fn a_retry_needs_the_time_of_the_first_call_and_its_pause() {

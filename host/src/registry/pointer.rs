@@ -210,8 +210,12 @@ impl Registry {
         Err(Refusal::Busy(service.clone()))
     }
 
+    /// Makes a snapshot the present one, the only way in which one comes to serve.
     pub(super) fn swap(&self, next: Snapshot) {
+        // First: the lane of a new service lets nothing through until then.
+        next.services().for_each(|(_, live)| live.apply_limits());
         self.snapshot.store(Arc::new(next));
+        self.workshop.let_go();
         self.changed.send_replace(());
     }
 }

@@ -1,7 +1,8 @@
 //! From bytes to a revision that could run: compile, link with what was granted, ask what it is.
 //!
-//! Nothing here changes what serves. Databases belong to a service, not to a revision: both sides of a swap share
-//! the connections.
+//! Nothing here changes what serves. Databases, the share of the processor and the lane belong to a service, not to a
+//! revision: both sides of a swap share them, and a revision's limits hold for them once it serves (see
+//! `snapshot::Live::apply_limits`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use wasmtime_wasi_config::WasiConfigVariables;
 
+use super::databases::Databases;
 use super::description::{DescriptionError, ServiceDescription};
+use super::lane::{Lane, Pool};
 use super::operations::Operations;
 use super::refusal::{Refusal, chain};
 use super::snapshot::Revision;
@@ -23,7 +26,7 @@ use crate::capabilities::outbound::Outbound;
 use crate::capabilities::passwords::Hasher;
 use crate::config::{BreakerConfig, ConfigError, Limits, ServiceConfig};
 use crate::db::ledger::{self, MigrationError};
-use crate::db::{Bounds, Database, OpenError, Storage, outbox};
+use crate::db::{Database, OpenError, Storage, outbox};
 use crate::identity::Identity;
 use crate::names::{Destination, RequestId, RevisionNumber, ServiceName};
 use crate::runtime::{
@@ -105,9 +108,17 @@ pub(super) struct Workshop {
     runtime: Arc<Runtime>,
     storage: Storage,
     grantable: Grantable,
-    databases: Mutex<HashMap<ServiceName, (Bounds, Arc<Database>)>>,
-    cpu: Mutex<HashMap<ServiceName, Arc<CpuShare>>>,
+    databases: Databases,
+    pool: Arc<Pool>,
+    shared: Mutex<HashMap<ServiceName, Shared>>,
     links: Mutex<HashMap<ServiceName, u64>>,
+}
+
+/// What all revisions of a service run on.
+#[derive(Clone)]
+struct Shared {
+    cpu: Arc<CpuShare>,
+    lane: Arc<Lane>,
 }
 
 /// A component that could run, without a number yet.
@@ -146,8 +157,9 @@ impl From<ServiceError> for Refusal {
 
 impl Workshop {
     pub(super) fn new(runtime: Arc<Runtime>, storage: Storage, grantable: Grantable) -> Self {
-        let (databases, cpu, links) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { runtime, storage, grantable, databases, cpu, links }
+        let pool = Arc::new(Pool::new(runtime.max_instances()));
+        let (databases, shared, links) = (Databases::default(), Mutex::default(), Mutex::default());
+        Self { runtime, storage, grantable, databases, pool, shared, links }
     }
 
     pub(super) fn storage(&self) -> &Storage {
@@ -209,6 +221,7 @@ impl Workshop {
             limits: settings.limits.clone(),
             stats: RevisionStats::default(),
             operations,
+            lane: Arc::new(Lane::new(service.clone(), Arc::clone(&self.pool))),
             header: OnceLock::new(),
         };
         Ok(Candidate { revision, config: settings.config.clone(), http: settings.http.clone() })
@@ -218,60 +231,55 @@ impl Workshop {
     pub(super) async fn furnish(&self, candidate: Candidate, number: RevisionNumber) -> Result<Revision, OpenError> {
         let Candidate { mut revision, config, http } = candidate;
         let grants = GrantSet::new(&revision.grants);
-        let database =
-            if grants.contains("sql") { Some(self.database(&revision.service, &revision.limits).await?) } else { None };
-        let (offered, quota) = (&self.grantable, revision.limits.cache.as_u64());
+        let (service, limits) = (&revision.service, &revision.limits);
+        let database = if grants.contains("sql") {
+            Some(self.databases.open(&self.storage, service, limits).await?)
+        } else {
+            None
+        };
+        let (offered, quota) = (&self.grantable, limits.cache.as_u64());
+        let Shared { cpu, lane } = self.shared(service, limits);
         let resources = Resources {
-            service: revision.service.clone(),
+            service: service.clone(),
             database,
             topics: grants.contains("events").then(|| Arc::new(revision.description.topics.clone())),
             identity: grants.contains("tokens").then(|| Arc::clone(&offered.identity)),
             hasher: grants.contains("passwords").then(|| Arc::clone(&offered.hasher)),
             outbound: grants.contains("http").then(|| Arc::new(Outbound::new(http))),
-            cache: grants.contains("cache").then(|| offered.cache.of(&revision.service, quota)),
+            cache: grants.contains("cache").then(|| offered.cache.of(service, quota)),
             config: Arc::new(config.into_iter().collect()),
-            cpu: self.cpu_share(&revision.service, revision.limits.cpu),
-            limits: revision.limits.clone(),
+            cpu,
+            limits: limits.clone(),
         };
         revision.linked = revision.linked.with_resources(resources);
+        revision.lane = lane;
         revision.number = number;
         Ok(revision)
     }
 
-    /// Opens the database of a service, once for all revisions with the same bounds.
-    async fn database(&self, service: &ServiceName, limits: &Limits) -> Result<Arc<Database>, OpenError> {
-        let bounds = bounds(limits);
-        let known = self.databases.lock().unwrap_or_else(PoisonError::into_inner).get(service).cloned();
-        if let Some((_, database)) = known.filter(|(known, _)| *known == bounds) {
-            return Ok(database);
-        }
-        let database = Arc::new(self.storage.open(&service.identifier(), bounds).await?);
-        let opened = (bounds, Arc::clone(&database));
-        self.databases.lock().unwrap_or_else(PoisonError::into_inner).insert(service.clone(), opened);
-        Ok(database)
-    }
-
-    /// Returns the service's share of the processor, the same for all its revisions; what was last deployed or started
-    /// decides how large it is.
-    fn cpu_share(&self, service: &ServiceName, percent: u32) -> Arc<CpuShare> {
-        let mut shares = self.cpu.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = shares.entry(service.clone()).or_insert_with(|| Arc::new(CpuShare::new(percent)));
-        share.set_percent(percent);
-        Arc::clone(share)
+    /// Returns what a service's revisions share, the same for all of them; the first one's limits until one serves.
+    fn shared(&self, service: &ServiceName, limits: &Limits) -> Shared {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Shared {
+            cpu: Arc::new(CpuShare::new(limits.cpu)),
+            lane: Arc::new(Lane::new(service.clone(), Arc::clone(&self.pool))),
+        };
+        shared.entry(service.clone()).or_insert_with(new).clone()
     }
 
     /// Returns the database of a service if one of its revisions has opened it.
     pub(super) fn known_database(&self, service: &ServiceName) -> Option<Arc<Database>> {
-        let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
-        databases.get(service).map(|(_, database)| Arc::clone(database))
+        self.databases.known(service)
+    }
+
+    /// Lets go of what no revision needs any more.
+    pub(super) fn let_go(&self) {
+        self.databases.let_go();
     }
 
     /// Closes all databases, after what runs on them.
     pub(super) async fn close(&self) {
-        let databases = std::mem::take(&mut *self.databases.lock().unwrap_or_else(PoisonError::into_inner));
-        for (_, database) in databases.into_values() {
-            database.close().await;
-        }
+        self.databases.close().await;
     }
 }
 
@@ -323,15 +331,4 @@ pub(super) async fn migrate(revision: &Revision) -> Result<Vec<String>, Migratio
         tracing::info!(service.name = %revision.service, migrations = applied.join(", "), "schema was brought up to date");
     }
     Ok(applied)
-}
-
-fn bounds(limits: &Limits) -> Bounds {
-    let bytes = |size: bytesize::ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
-    Bounds {
-        connections: limits.sql_connections,
-        result_bytes: bytes(limits.sql_result),
-        statement_bytes: bytes(limits.sql_statement),
-        params_bytes: bytes(limits.sql_params),
-        statement_timeout: limits.deadline,
-    }
 }

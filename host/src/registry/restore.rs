@@ -304,8 +304,9 @@ impl Registry {
         let mut services = BTreeMap::new();
         let known = self.snapshot();
         for pointer in &pointers {
-            let live =
-                known.service(&pointer.service).filter(|_| state.pointers.get(&pointer.service) == Some(pointer));
+            // An earlier attempt may have noted the pointer and failed at another service's.
+            let is_noted = state.pointers.get(&pointer.service) == Some(pointer);
+            let live = known.service(&pointer.service).filter(|live| is_noted && shows(live, pointer));
             let live = match live {
                 Some(live) => live.clone(),
                 None => {
@@ -323,6 +324,12 @@ impl Registry {
         tracing::info!(generation, "followed another host");
         Ok(())
     }
+}
+
+/// Says whether what lives is what a pointer says.
+fn shows(live: &Live, pointer: &Pointer) -> bool {
+    let weights: Weights = live.revisions().iter().map(|(revision, weight)| (revision.number, *weight)).collect();
+    weights == pointer.weights && live.canary() == pointer.canary
 }
 
 fn service_error(service: &ServiceName, source: ServiceError) -> RestoreError {

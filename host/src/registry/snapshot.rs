@@ -11,6 +11,7 @@ use hyper::header::HeaderValue;
 
 use super::contract::{self, Breach, Party};
 use super::description::ServiceDescription;
+use super::lane::Lane;
 use super::operations::Operations;
 use super::routes::{RouteCollision, RouteTable};
 use super::stats::RevisionStats;
@@ -36,6 +37,8 @@ pub struct Revision {
     pub stats: RevisionStats,
     /// What it can be asked for, each with its breaker.
     pub operations: Operations,
+    /// The way of its service's invocations.
+    pub lane: Arc<Lane>,
     /// Its name on answers, made once rather than for each.
     pub(super) header: OnceLock<HeaderValue>,
 }
@@ -175,6 +178,16 @@ impl Live {
     /// Picks the revision that a request sees.
     pub fn pick(&self, ticket: Ticket) -> &Arc<Revision> {
         pick(&self.revisions, ticket, self.salt, |(revision, weight)| (revision, *weight))
+    }
+
+    /// Makes the limits of the revision with most of the traffic those of what all revisions of the service share:
+    /// lane, share of the processor, cache.
+    pub(super) fn apply_limits(&self) {
+        let limits = &self.main().limits;
+        for (revision, _) in &self.revisions {
+            revision.lane.apply(limits);
+            revision.linked.apply_limits(limits);
+        }
     }
 
     pub(super) fn salt(&self) -> u64 {

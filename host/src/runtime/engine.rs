@@ -43,21 +43,22 @@ pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<HostState>,
     pub(super) compiler: Compiler,
-    /// Places for what `dispatch` has no permits for.
+    /// Places for what has no permit of a lane.
     pub(super) aside: Arc<Semaphore>,
     /// Places for guests that rest.
     resting: Arc<Semaphore>,
     /// Where guests rest, as long as their revisions are there.
     idle: Mutex<Vec<Weak<IdleGuests>>>,
+    max_instances: u32,
     max_memory: usize,
 }
 
 /// The places of the engine's pool, by who may take them.
 ///
-/// Whoever makes an instance holds one of them: a permit of `dispatch`, one aside, or, at rest, one for that.
+/// Whoever makes an instance holds one of them: a permit of a lane, one aside, or, at rest, one for that.
 #[derive(Clone, Copy, Debug)]
 struct Places {
-    /// For the permits of `dispatch`, which has two halves of at least one.
+    /// For the permits of lanes, which have two halves of at least one.
     permits: u32,
     aside: u32,
     resting: u32,
@@ -120,8 +121,14 @@ impl Runtime {
             aside: semaphore(places.aside),
             resting: semaphore(places.resting),
             idle: Mutex::default(),
+            max_instances,
             max_memory,
         })
+    }
+
+    /// Returns how many instances may run at once, besides those that are set aside.
+    pub fn max_instances(&self) -> u32 {
+        self.max_instances
     }
 
     /// Returns the largest memory that an instance can have.

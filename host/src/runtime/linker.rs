@@ -19,6 +19,7 @@ use crate::bindings::bootstrap::WithBootstrapIndices;
 use crate::bindings::subscriber::WithSubscriberIndices;
 use crate::bindings::worker::WithWorkerIndices;
 use crate::capabilities::{cache, log, outbound, passwords, sql, tokens};
+use crate::config::Limits;
 use crate::db::Database;
 use crate::names::ComponentDigest;
 
@@ -34,7 +35,7 @@ pub struct Linked {
     pub(super) engine: Engine,
     /// Guests that have served and may serve again.
     pub(super) idle: Arc<IdleGuests>,
-    /// Places in the engine's pool for what `dispatch` has no permits for.
+    /// Places in the engine's pool for what has no permit of a lane.
     pub(super) aside: Arc<Semaphore>,
 }
 
@@ -163,6 +164,14 @@ impl Linked {
     /// Returns the service's database, if it has one.
     pub fn database(&self) -> Option<&Arc<Database>> {
         self.resources.database.as_ref()
+    }
+
+    /// Makes limits those of what it shares with the other revisions of its service; its own may be others.
+    pub fn apply_limits(&self, limits: &Limits) {
+        self.resources.cpu.set_percent(limits.cpu);
+        if let Some(cache) = &self.resources.cache {
+            cache.set_quota(limits.cache.as_u64());
+        }
     }
 
     /// Gives a component that was linked for its description what it was granted.

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::deployments::revisions::read;
-use crate::support::{Postgres, Redis, Setup, TestApp, eventually, fixture, send, service, set};
+use crate::support::{Postgres, Redis, Setup, TestApp, eventually, fixture, send, service, set, variant};
 
 /// Longest wait for what takes a fraction of a second on a machine that has nothing else to do.
 const BOUND: Duration = Duration::from_secs(30);
@@ -206,6 +206,25 @@ async fn a_service_over_its_quota_loses_its_own_values_only() {
     }
     assert!((8..16).contains(&kept), "{kept} values of 16 KiB in 256 KiB");
     assert_eq!(get(app, "other", "own").await, json!("stays"));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_quota_empties_the_cache_once_its_revision_serves_and_not_when_it_is_refused() {
+    let stage = Stage::start(Place::Memory).await.expect("memory needs nothing");
+    let app = &stage.app;
+    keep(app, "cached", "key", "kept").await;
+    let file = app.folder().join("provesi.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration is there");
+    std::fs::write(&file, text.replace("256KiB", "128KiB")).expect("the configuration is written");
+    // Refused as late as that is known: the other service has these routes.
+    let refused = app.upload("cached", "", set(&read(&fixture("cached")), &[("path", "/other/")])).await;
+    assert_eq!(refused.status, 409, "{:?}", refused.body);
+    assert_eq!(get(app, "cached", "key").await, json!("kept"));
+
+    let deployed = app.upload("cached", "", variant(&read(&fixture("cached")), 1)).await;
+    assert_eq!(deployed.status, 201, "{:?}", deployed.body);
+    assert_eq!(get(app, "cached", "key").await, Value::Null);
     stage.stop().await;
 }
 

@@ -1,6 +1,5 @@
 //! What a service's limits hold: its share of the processor, its typed calls, what its instances may keep.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -177,15 +176,22 @@ fn processor_time(process: &Process) -> Duration {
 async fn loops_take_no_more_of_the_processor_than_the_share_of_their_service() {
     let process = Process::start(Backend::Sqlite).await.expect("SQLite needs nothing");
     let config = process.data().parent().expect("it lies beside the configuration").join("provesi.toml");
-    let mut config = std::fs::OpenOptions::new().append(true).open(config).expect("the configuration");
-    write!(config, "\n{}", faulty("deadline = \"2s\", cpu = 10")).expect("the configuration is written");
-    let deploy = reqwest::Client::new()
-        .post(format!("{}/v1/services/faulty/revisions", process.admin()))
-        .bearer_auth(process.admin_token())
-        .header("content-type", "application/wasm")
-        .body(std::fs::read(fixture("faulty")).expect("a component"));
-    let deployed = send(deploy).await;
-    assert_eq!(deployed.status, 201, "{:?}", deployed.body);
+    let first = std::fs::read_to_string(&config).expect("the configuration");
+    // Neither a canary nor a revision that is refused brings its own share: the traffic is split already.
+    for (limits, query, status) in [
+        ("deadline = \"2s\", cpu = 10", "", 201),
+        ("deadline = \"2s\", cpu = 1600", "?canary=1", 201),
+        ("deadline = \"2s\", cpu = 1600", "?canary=1", 422),
+    ] {
+        std::fs::write(&config, format!("{first}\n{}", faulty(limits))).expect("the configuration is written");
+        let deploy = reqwest::Client::new()
+            .post(format!("{}/v1/services/faulty/revisions{query}", process.admin()))
+            .bearer_auth(process.admin_token())
+            .header("content-type", "application/wasm")
+            .body(std::fs::read(fixture("faulty")).expect("a component"));
+        let deployed = send(deploy).await;
+        assert_eq!(deployed.status, status, "{:?}", deployed.body);
+    }
 
     let before = processor_time(&process);
     let loops = futures::future::join_all((0..4).map(|_| send(process.request("GET", "/api/faulty/loop/"))));

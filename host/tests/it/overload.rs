@@ -12,6 +12,8 @@ const BOUND: Duration = Duration::from_secs(30);
 
 const PANIC: &str = "/api/faulty/panic/";
 const FLAKY: &str = "/api/faulty/flaky/";
+const LOOP: &str = "/api/faulty/loop/";
+const MARKS: &str = "/api/faulty/marks/";
 
 /// Starts the four services and the broken one, with further keys of its table.
 async fn start(keys: &str) -> TestApp {
@@ -130,6 +132,86 @@ async fn a_probe_that_ends_well_closes_the_breaker() {
         assert_eq!(look(&app, "faulty").await["breaker"], "closed");
     }
     drop(breakers);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_that_hangs_until_its_client_gives_up_is_a_fault_and_opens_the_breaker() {
+    let keys = "limits = { deadline = \"6s\" }\nbreaker = { consecutive = 1, open-for = \"30s\" }\n";
+    let app = start(keys).await;
+    let mut breakers = Breakers::follow(&app).await;
+    // The first one leaves long before half of the deadline: its guest may have done well.
+    for patience in [Duration::from_millis(200), Duration::from_millis(4500)] {
+        let left = app.request("GET", LOOP).timeout(patience).send().await;
+        assert!(left.is_err_and(|error| error.is_timeout()), "there is an answer within {patience:?}");
+    }
+    assert_eq!(breakers.next().await["detail"], "operation loop opened: 1 fault");
+    turned_away(&app.get(LOOP, "").await);
+    let service = look(&app, "faulty").await;
+    assert_eq!((&service["breaker"], &service["faults"]), (&json!("open"), &json!(1)));
+    let metrics = reqwest::get(format!("{}/metrics", app.admin())).await.expect("an answer");
+    let metrics = metrics.text().await.expect("a text");
+    let at_deadline = "provesi_guest_faults_total{service=\"faulty\",kind=\"deadline\"} 0\n";
+    assert!(metrics.contains(at_deadline), "no guest has come to its deadline: {metrics}");
+    drop(breakers);
+    app.stop().await;
+}
+
+/// Checks that one request runs and none waits: beside one that hangs, another is turned away.
+async fn assert_narrow(app: &TestApp) {
+    let hang = async {
+        // Turned away itself when it comes while the other one runs.
+        for _ in 0..100 {
+            app.get(LOOP, "").await;
+        }
+    };
+    let other = eventually("a request is turned away", BOUND, async || app.get(MARKS, "").await.status == 503);
+    tokio::select! {
+        () = hang => panic!("nothing hangs"),
+        () = other => {}
+    }
+}
+
+/// Checks that several run at once.
+async fn assert_wide(app: &TestApp) {
+    let others = async {
+        for _ in 0..20 {
+            assert_eq!(app.get(MARKS, "").await.status, 200);
+        }
+    };
+    tokio::select! {
+        answer = app.get(LOOP, "") => panic!("it does not hang: {answer:?}"),
+        () = others => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_brings_the_old_revisions_concurrency_and_queue_back() {
+    let app =
+        start("limits = { deadline = \"20s\", concurrency = 1, queue = 0 }\nbreaker = { enabled = false }\n").await;
+    assert_narrow(&app).await;
+    let file = app.folder().join("provesi.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration is there");
+    let text = text.replace("concurrency = 1, queue = 0", "concurrency = 8, queue = 8");
+    std::fs::write(&file, text).expect("the configuration is written");
+    let next = variant(&std::fs::read(fixture("faulty")).expect("a component"), 2);
+    assert_eq!(app.upload("faulty", "", next).await.status, 201);
+    assert_wide(&app).await;
+
+    // While both serve, the limits of the one with most of the traffic hold for both.
+    let split = async |first: u8| {
+        let weights = json!({ "weights": { "1": first, "2": 100 - first } });
+        let moved = send(app.operate("PUT", "/v1/services/faulty/traffic").json(&weights)).await;
+        assert_eq!(moved.status, 200, "{:?}", moved.body);
+    };
+    split(60).await;
+    assert_narrow(&app).await;
+    split(40).await;
+    assert_wide(&app).await;
+
+    let back = send(app.operate("POST", "/v1/services/faulty/rollback").json(&json!({ "to": 1 }))).await;
+    assert_eq!(back.status, 200, "{:?}", back.body);
+    assert_narrow(&app).await;
     app.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::process::getuid;
 use serde_json::{Value, json};
 
 use super::revisions::{notes, read};
@@ -116,6 +117,25 @@ async fn a_person_is_told_in_eighty_columns_what_was_done() {
     let audit = look(&app, "/v1/audit?limit=8").await;
     let by = columns(&audit, ["by"]);
     assert_eq!(by, json!(vec![["ana"]; 8]), "each command says who asks");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_trail_names_who_asks_on_a_machine_that_does_not_say_it() {
+    let app = start().await;
+    for (variable, user) in [(Some("LOGNAME"), "luz".to_owned()), (None, format!("uid:{}", getuid().as_raw()))] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_provesi"));
+        command.args(["remove", "reviews", "--admin", app.admin(), "--data"]).arg(app.folder().join("data"));
+        for name in ["PROVESI_ADMIN", "PROVESI_ADMIN_TOKEN", "PROVESI_BY", "PROVESI_DATA", "USER", "LOGNAME"] {
+            command.env_remove(name);
+        }
+        command.envs(variable.map(|name| (name, &user)));
+        command.stdin(Stdio::null()).output().expect("the binary can be started");
+        // The second time there is nothing to remove, which is a line of the audit trail, too.
+        let audit = look(&app, "/v1/audit?service=reviews&limit=1").await;
+        let by = audit[0]["by"].as_str().expect("a name");
+        assert_eq!((by.split('@').next(), &audit[0]["action"]), (Some(user.as_str()), &json!("remove")));
+    }
     app.stop().await;
 }
 
