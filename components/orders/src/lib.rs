@@ -33,8 +33,12 @@ const RECOVER: &str = "recover";
 impl Service for Orders {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Orders of one product each, placed in one warehouse.";
-    const MIGRATIONS: &'static [Migration] =
-        &[idempotency::MIGRATION, migration!("orders", "0001_orders"), migration!("orders", "0002_names")];
+    const MIGRATIONS: &'static [Migration] = &[
+        idempotency::MIGRATION,
+        migration!("orders", "0001_orders"),
+        migration!("orders", "0002_names"),
+        migration!("orders", "0003_attempts"),
+    ];
     const TOPICS: &'static [&'static str] = store::TOPICS;
     const SUBSCRIPTIONS: &'static [Subscription] = &[
         Subscription::new("products.renamed", names::product),

@@ -9,7 +9,8 @@ use crate::peers::{self, Claim, StockError};
 use crate::saga::{self, Effects, End, Reserved, Rest, Saga, Step, Unreachable};
 use crate::store::{self, Draft};
 
-/// Age in seconds from which an order with a step left counts as abandoned: twice the deadline of a request.
+/// Age in seconds from which an order with a step left counts as abandoned: twice the deadline of a request. It is also
+/// the shortest time between two attempts of the task at one order.
 const ABANDONED_AFTER: i64 = 10;
 
 /// Seconds after which a run of the task leaves the rest to the next one; the call that it is at may take as long again
@@ -45,7 +46,7 @@ pub(crate) fn recover() -> Result<usize> {
             return Ok(waiting + drafts.len() - done);
         }
         let Some(step) = draft.step() else { continue };
-        let outcome = saga::run(Saga::resume(step), &mut Order(draft));
+        let outcome = store::attempt(draft.id).and_then(|()| saga::run(Saga::resume(step), &mut Order(draft)));
         waiting += usize::from(!matches!(outcome, Ok((_, Rest::Nothing))));
     }
     Ok(waiting)

@@ -27,7 +27,10 @@ const CANCELLED: &str = "orders.cancelled";
 
 /// Orders that one run of the task takes up: their statements and typed calls, seven each with three warehouses, stay
 /// below those that an invocation may have.
-const AT_ONCE: i64 = 32;
+const AT_ONCE: usize = 32;
+
+/// When an order was last touched, by whomever: who has waited longest is next. The index `orders_turn` has it.
+const TURN: &str = "COALESCE(attempted_at, updated_at)";
 
 /// A new order.
 pub(crate) struct NewOrder<'a> {
@@ -90,35 +93,45 @@ pub(crate) fn draft(id: i64) -> Result<Option<Draft>> {
     Ok(Database.first(&format!("{DRAFT} WHERE id = $1"), params![id])?)
 }
 
-/// Lists the oldest orders with something left to be done that nobody has touched for some seconds.
+/// Lists orders with something left to be done that nobody has touched for some seconds, the longest untouched first.
 pub(crate) fn unfinished(now: Timestamp, seconds: i64) -> Result<Vec<Draft>> {
-    // One from the future was stored before a clock was set back: nobody is still at it.
-    let statement = format!(
-        "{DRAFT} WHERE step IS NOT NULL AND (updated_at < $1 OR updated_at > $2) ORDER BY updated_at LIMIT {AT_ONCE}"
-    );
-    Ok(Database.all(&statement, params![now.plus_seconds(-seconds), now.plus_seconds(seconds)])?)
+    let after = format!("{DRAFT} WHERE step IS NOT NULL AND {TURN} > $1 ORDER BY {TURN} LIMIT {AT_ONCE}");
+    let before = format!("{DRAFT} WHERE step IS NOT NULL AND {TURN} < $1 ORDER BY {TURN} LIMIT {AT_ONCE}");
+    // One from the future was touched before a clock was set back: nobody is still at it, and its turn would come last.
+    let mut drafts = Database.all::<Draft>(&after, params![now.plus_seconds(seconds)])?;
+    drafts.extend(Database.all::<Draft>(&before, params![now.plus_seconds(-seconds)])?);
+    drafts.truncate(AT_ONCE);
+    Ok(drafts)
+}
+
+/// Notes that the task takes an order up: whatever becomes of it, others have their turn before it comes again.
+pub(crate) fn attempt(id: i64) -> Result<()> {
+    const ATTEMPT: &str = "UPDATE orders SET attempted_at = $1 WHERE id = $2 AND step IS NOT NULL";
+    Database.execute(ATTEMPT, params![clock::now(), id])?;
+    Ok(())
 }
 
 /// Confirms a PENDING order in a warehouse; says whether it was still pending.
 pub(crate) fn confirm(id: i64, warehouse: &Candidate) -> Result<bool> {
     const CONFIRM: &str = "UPDATE orders SET status = 'CONFIRMED', step = 'SETTLE', warehouse_id = $1, \
-        warehouse_name = $2, confirmed_at = $3, updated_at = $4 WHERE id = $5 AND status = 'PENDING'";
+        warehouse_name = $2, confirmed_at = $3, updated_at = $4, attempted_at = NULL \
+        WHERE id = $5 AND status = 'PENDING'";
     let now = clock::now();
     decide(CONFIRMED, CONFIRM, params![warehouse.id, &warehouse.name, now, now, id])
 }
 
 /// Rejects a PENDING order; says whether it was still pending.
 pub(crate) fn reject(id: i64) -> Result<bool> {
-    const REJECT: &str = "UPDATE orders SET status = 'REJECTED', step = 'RELEASE', updated_at = $1 \
-        WHERE id = $2 AND status = 'PENDING'";
+    const REJECT: &str = "UPDATE orders SET status = 'REJECTED', step = 'RELEASE', updated_at = $1, \
+        attempted_at = NULL WHERE id = $2 AND status = 'PENDING'";
     decide(REJECTED, REJECT, params![clock::now(), id])
 }
 
 /// Cancels an order that has a status; says whether it still had it.
 pub(crate) fn cancel(id: i64, from: Status) -> Result<bool> {
     // It may hold or have taken stock, whatever step it was at.
-    const CANCEL: &str = "UPDATE orders SET status = 'CANCELLED', step = 'RELEASE', updated_at = $1 \
-        WHERE id = $2 AND status = $3";
+    const CANCEL: &str = "UPDATE orders SET status = 'CANCELLED', step = 'RELEASE', updated_at = $1, \
+        attempted_at = NULL WHERE id = $2 AND status = $3";
     decide(CANCELLED, CANCEL, params![clock::now(), id, from.name()])
 }
 

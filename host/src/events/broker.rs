@@ -15,6 +15,9 @@ pub enum BrokerError {
     /// The host's own database refuses.
     #[error("the database of the events cannot be used")]
     Sql(#[from] crate::db::SqlError),
+    /// Another host knows better who subscribes: here, somebody would miss them.
+    #[error("this host lags behind what another one has activated")]
+    Lagging,
     /// The broker is away or refuses; the text says what it answered, and holds no credential.
     #[error("the broker cannot be used: {0}")]
     Unavailable(String),

@@ -1,8 +1,11 @@
 //! One attempt at one delivery, the same for every broker: call, count, tell, and say what comes next.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use futures::FutureExt as _;
 
 use super::{Backoff, DeadLetters, Deliver, DeliveryError, Event, Stats};
 use crate::names::ServiceName;
@@ -58,7 +61,10 @@ impl Courier {
     /// Dropped, the attempt does not count.
     pub async fn attempt(&self, event: &Event, failures: u32) -> Verdict {
         let attempt = failures.saturating_add(1);
-        let outcome = self.deliver.deliver(&self.subscriber, event, attempt).await;
+        let attempted = AssertUnwindSafe(self.deliver.deliver(&self.subscriber, event, attempt)).catch_unwind().await;
+        // A mistake of the host's is no fault of the event, and nobody else's deliveries end with it.
+        let mistaken = |_| Err(DeliveryError::Unavailable("the host has made a mistake".to_owned()));
+        let outcome = attempted.unwrap_or_else(mistaken);
         if !matches!(outcome, Err(DeliveryError::Unavailable(_))) {
             self.unavailable.store(0, Ordering::Relaxed);
         }

@@ -1,8 +1,11 @@
 //! The broker that needs no other program: events wait in the host's own database.
 //!
-//! The host that holds the lease of a subscriber delivers to it: a bounded window of what waits is in memory, events
-//! of one publisher with one key one after the other, different keys at once. What fails stalls its key only.
+//! The host that holds the lease of a subscriber delivers to it: a bounded part of what waits is in memory, of each key
+//! a few, events of one publisher with one key one after the other, different keys at once. What fails stalls its key
+//! only.
 
+mod heads;
+mod search;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +17,9 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::store::{Delivery, Store};
+use self::heads::{Delivery, Heads};
+use self::search::Search;
+use self::store::Store;
 use super::{Backoff, Broker, BrokerError, Courier, Directory, Event, Keyed, Lane, Leases, Verdict, Wakes};
 use crate::db::{Database, SqlError};
 use crate::names::ServiceName;
@@ -31,6 +36,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Keeps events in the host's own database.
 pub struct Embedded {
     store: Store,
+    heads: Heads,
     directory: Arc<dyn Directory>,
     leases: Arc<Leases>,
     wakes: Arc<Wakes>,
@@ -53,7 +59,8 @@ type Finished = (Lane, Delivery, Verdict);
 impl Embedded {
     /// Keeps events in a database; its tables must be there (see [`super::prepare`]).
     pub fn new(database: Arc<Database>, directory: Arc<dyn Directory>, leases: Arc<Leases>, wakes: Arc<Wakes>) -> Self {
-        Self { store: Store::new(database), directory, leases, wakes, told: Mutex::default() }
+        let heads = Heads::new(Arc::clone(&database));
+        Self { store: Store::new(database), heads, directory, leases, wakes, told: Mutex::default() }
     }
 
     /// Returns what is told of events for a subscriber.
@@ -65,7 +72,7 @@ impl Embedded {
     async fn store_for_all(&self, events: &[Event]) -> Result<(), BrokerError> {
         if !self.directory.is_current().await {
             // Who subscribes since then would miss them.
-            return Err(BrokerError::Unavailable("this host lags behind what another one has activated".into()));
+            return Err(BrokerError::Lagging);
         }
         let mut subscribers: BTreeMap<&str, Vec<ServiceName>> = BTreeMap::new();
         for event in events {
@@ -131,10 +138,7 @@ struct Flow<'f> {
     /// Places of what is in memory: waiting or running.
     known: BTreeSet<i64>,
     running: JoinSet<Finished>,
-    /// Whether there may be more in the database.
-    look: bool,
-    /// When the first of the stalled keys may go on.
-    due: Option<Instant>,
+    search: Search,
     counted: Option<Instant>,
 }
 
@@ -146,8 +150,7 @@ impl<'f> Flow<'f> {
             waiting: Keyed::default(),
             known: BTreeSet::new(),
             running: JoinSet::new(),
-            look: true,
-            due: None,
+            search: Search::default(),
             counted: None,
         }
     }
@@ -155,41 +158,28 @@ impl<'f> Flow<'f> {
     /// Dropped, it stops what runs: that is delivered again.
     async fn run(mut self) -> Result<std::convert::Infallible, Broken> {
         let mut wake = self.broker.wakes.on(self.broker.told(&self.courier.subscriber));
+        self.search.hear();
         loop {
-            if self.look && self.known.len() < LOW {
-                self.fill().await?;
-            }
             self.start();
             self.count().await?;
-            let due = self.due;
-            let next_due = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let (reads, due) = (self.known.len() < LOW && self.search.has_next(), self.search.due());
             tokio::select! {
                 Some(finished) = self.running.join_next() => self.settle(finished).await?,
-                () = wake.heard() => self.look = true,
-                () = next_due => {
-                    self.due = None;
-                    self.look = true;
-                }
+                () = wake.heard() => self.search.hear(),
+                () = until(due) => self.search.wake(Instant::now()),
+                () = std::future::ready(()), if reads => self.read().await?,
             }
         }
     }
 
-    /// Reads the oldest that waits, from the beginning: then what is in memory of a key is always its oldest events.
-    async fn fill(&mut self) -> Result<(), Broken> {
-        let window = self.broker.store.window(&self.courier.subscriber).await?;
-        self.look = window.may_have_more;
-        if let Some(wait) = window.stalled {
-            self.wait_at_most(wait);
-        }
+    /// Reads more of what waits, of each key the oldest: what is in memory of it comes before all that is not.
+    async fn read(&mut self) -> Result<(), Broken> {
+        let Some(place) = self.search.next() else { return Ok(()) };
+        let window = self.broker.heads.read(&self.courier.subscriber, &place, &self.known).await?;
+        self.search.found(&window, Instant::now());
         for delivery in window.deliveries {
-            if self.known.insert(delivery.seq) {
-                self.waiting.push(Lane::of(&delivery.event), delivery);
-            }
+            self.known.insert(delivery.seq);
+            self.waiting.push(Lane::of(&delivery.event), delivery);
         }
         Ok(())
     }
@@ -217,28 +207,30 @@ impl<'f> Flow<'f> {
         for (lane, delivery, verdict) in all {
             self.known.remove(&delivery.seq);
             match verdict {
-                Verdict::Done => self.waiting.done(lane),
+                Verdict::Done => self.go_on(lane),
                 Verdict::Dead { reason, failures } => {
                     let (subscriber, event) = (&self.courier.subscriber, &delivery.event);
                     self.courier.dead.announce(subscriber, event, failures, &reason).await;
-                    self.waiting.done(lane);
+                    self.go_on(lane);
                 }
                 Verdict::Retry { wait, .. } => {
                     // The key stalls in the database: its events are read again when it may go on.
                     for later in self.waiting.clear(&lane) {
                         self.known.remove(&later.seq);
                     }
-                    self.wait_at_most(wait);
+                    self.search.stall(lane, Instant::now() + wait);
                 }
             }
         }
         Ok(())
     }
 
-    /// Looks again after a time; keys that stalled before this began are found by it, too.
-    fn wait_at_most(&mut self, wait: Duration) {
-        let due = Instant::now() + wait;
-        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    /// Lets the next of a lane run.
+    fn go_on(&mut self, lane: Lane) {
+        if !self.waiting.has_next(&lane) {
+            self.search.ran_out(&lane);
+        }
+        self.waiting.done(lane);
     }
 
     async fn count(&mut self) -> Result<(), Broken> {
@@ -250,6 +242,14 @@ impl<'f> Flow<'f> {
         self.courier.stats.of(&self.courier.subscriber).deliveries.set(waiting, oldest_us);
         self.broker.store.tidy().await?;
         Ok(())
+    }
+}
+
+/// Waits for a moment, if there is one to wait for.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 

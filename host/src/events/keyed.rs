@@ -1,6 +1,7 @@
 //! Things in lanes: within one lane strictly one after the other, different lanes at once.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 
 use super::Event;
 use crate::names::ServiceName;
@@ -16,6 +17,19 @@ impl Lane {
     /// Returns the lane of an event.
     pub fn of(event: &Event) -> Self {
         Self { source: event.source.clone(), key: event.key.clone() }
+    }
+
+    /// Reads a lane as it is written; none when it is written otherwise.
+    pub fn read(text: &str) -> Option<Self> {
+        // A service's name has no slash; a key may.
+        let (source, key) = text.split_once('/')?;
+        Some(Self { source: source.parse().ok()?, key: key.to_owned() })
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.source, self.key)
     }
 }
 
@@ -77,6 +91,11 @@ impl<T> Keyed<T> {
         queue.into()
     }
 
+    /// Says whether something waits in a lane, besides what is taken from it.
+    pub fn has_next(&self, lane: &Lane) -> bool {
+        self.lanes.get(lane).is_some_and(|queue| !queue.is_empty())
+    }
+
     /// Returns how many items wait, without those that are taken.
     pub fn waiting(&self) -> usize {
         self.waiting
@@ -104,8 +123,10 @@ mod tests {
         let mut keyed = keyed(&[("x", 1), ("x", 2), ("y", 3), ("x", 4)]);
         let (x, first) = keyed.take().expect("an item");
         assert_eq!(first, 1);
+        assert!(keyed.has_next(&x), "what is behind it");
         let (y, other) = keyed.take().expect("the other key");
         assert_eq!(other, 3);
+        assert!(!keyed.has_next(&y), "it was the only one");
         assert!(keyed.take().is_none(), "both keys are taken");
         keyed.push(lane("y"), 5);
         assert!(keyed.take().is_none(), "what comes later waits behind what is taken");
@@ -117,6 +138,16 @@ mod tests {
         keyed.done(x);
         assert_eq!(keyed.take().expect("the last of the key").1, 4);
         assert_eq!(keyed.waiting(), 0);
+    }
+
+    #[test]
+    fn a_lane_is_read_as_it_is_written() {
+        for key in ["", "x", "a/b", "/", "ñ"] {
+            assert_eq!(Lane::read(&lane(key).to_string()), Some(lane(key)), "{key:?}");
+        }
+        for text in ["", "a", "/x", "No Name/x"] {
+            assert_eq!(Lane::read(text), None, "{text:?}");
+        }
     }
 
     #[test]

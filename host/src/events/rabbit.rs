@@ -9,6 +9,7 @@ mod deliveries;
 mod envelope;
 mod flow;
 mod link;
+mod pipeline;
 mod publisher;
 mod topology;
 
@@ -17,14 +18,16 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::link::Link;
-use self::publisher::{Publisher, confirmed};
+use self::pipeline::{Sent, send_in_order};
+use self::publisher::{Outlet, Publisher};
 use super::{Broker, BrokerError, Courier, Directory, Event};
 use crate::names::ServiceName;
 
-/// Longest wait until all events of a batch are on the broker's disk.
+/// Longest wait until one event is on the broker's disk, and until all is ready for a batch.
 const PUBLISH: Duration = Duration::from_secs(30);
 
 /// Keeps events in RabbitMQ.
@@ -33,6 +36,15 @@ pub struct Rabbit {
     consuming: Link,
     directory: Arc<dyn Directory>,
     publisher: Mutex<Option<Publisher>>,
+}
+
+/// Whom events are for.
+#[derive(Clone, Copy)]
+enum To<'t> {
+    /// All whose queues are bound to their topics.
+    All,
+    /// One subscriber.
+    One(&'t ServiceName),
 }
 
 impl Rabbit {
@@ -45,46 +57,52 @@ impl Rabbit {
         Ok(Self { publishing, consuming, directory, publisher: Mutex::new(None) })
     }
 
-    /// Does something that ends with confirmations, a bounded time.
-    async fn bounded(&self, sending: impl Future<Output = Result<(), BrokerError>>) -> Result<(), BrokerError> {
+    /// Sends events, those of one key one after the other; returns when all are confirmed.
+    async fn send(&self, events: &[Event], to: To<'_>) -> Result<(), BrokerError> {
         // What is sent now would only wait, and with it the memory that it takes.
         if self.publishing.is_blocked().await {
             return Err(BrokerError::Unavailable("it is short of memory or disk and takes nothing".into()));
         }
-        if let Ok(outcome) = tokio::time::timeout(PUBLISH, sending).await {
-            return outcome;
+        let sent = match timeout(PUBLISH, self.outlet(events, to)).await {
+            Ok(outlet) => {
+                let outlet = outlet?;
+                send_in_order(events, PUBLISH, |at| send_to(&outlet, to, &events[at])).await?
+            }
+            Err(_) => Sent::Late,
+        };
+        match sent {
+            Sent::All => Ok(()),
+            Sent::Refused(count) => Err(BrokerError::Unavailable(format!("it did not take {count} events"))),
+            Sent::Late => {
+                if !self.publishing.is_blocked().await {
+                    // Nobody knows what this connection does: the next batch gets another.
+                    self.publisher.lock().await.take();
+                    self.publishing.forget().await;
+                }
+                Err(BrokerError::Unavailable(format!("no confirmation within {PUBLISH:?}")))
+            }
         }
-        if !self.publishing.is_blocked().await {
-            // Nobody knows what this connection does: the next batch gets another.
-            self.publisher.lock().await.take();
-            self.publishing.forget().await;
+    }
+
+    /// Sees to it that the events are kept for whom they are for, and returns where they are sent.
+    async fn outlet(&self, events: &[Event], to: To<'_>) -> Result<Outlet, BrokerError> {
+        if let To::One(subscriber) = to {
+            topology::declare_queue(&self.publishing, subscriber, &self.directory.topics(subscriber)).await?;
         }
-        Err(BrokerError::Unavailable(format!("no confirmation within {PUBLISH:?}")))
+        let mut publisher = self.publisher.lock().await;
+        let publisher = self.ready(&mut publisher).await?;
+        if let To::All = to {
+            publisher.route(&self.publishing, &*self.directory, events).await?;
+        }
+        Ok(publisher.outlet())
     }
 
     async fn store(&self, events: &[Event]) -> Result<(), BrokerError> {
-        let mut confirms = Vec::with_capacity(events.len());
-        {
-            // Held while events are sent, so that batches do not mix; their confirmations come later, for all at once.
-            let mut publisher = self.publisher.lock().await;
-            let publisher = self.ready(&mut publisher).await?;
-            publisher.route(&self.publishing, &*self.directory, events).await?;
-            for event in events {
-                let topic = topology::short(&event.topic)?;
-                confirms.push(publisher.send(topology::EXCHANGE, topic, event).await?);
-            }
+        if !self.directory.is_current().await {
+            // Who subscribes since then may have no queue yet, and would miss them.
+            return Err(BrokerError::Lagging);
         }
-        confirmed(confirms).await
-    }
-
-    async fn store_for(&self, subscriber: &ServiceName, event: &Event) -> Result<(), BrokerError> {
-        topology::declare_queue(&self.publishing, subscriber, &self.directory.topics(subscriber)).await?;
-        let confirm = {
-            let mut publisher = self.publisher.lock().await;
-            // The exchange without a name leads to the queue of the routing key's name.
-            self.ready(&mut publisher).await?.send("", topology::queue_name(subscriber), event).await?
-        };
-        confirmed(vec![confirm]).await
+        self.send(events, To::All).await
     }
 
     /// Returns the publisher, a new one when the last one was lost.
@@ -97,9 +115,18 @@ impl Rabbit {
     }
 }
 
+/// Sends one event; false when the broker refuses it.
+async fn send_to(outlet: &Outlet, to: To<'_>, event: &Event) -> Result<bool, BrokerError> {
+    match to {
+        To::All => outlet.send(topology::EXCHANGE, topology::short(&event.topic)?, event).await,
+        // The exchange without a name leads to the queue of the routing key's name.
+        To::One(subscriber) => outlet.send("", topology::queue_name(subscriber), event).await,
+    }
+}
+
 impl Broker for Rabbit {
     fn publish<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), BrokerError>> {
-        Box::pin(self.bounded(self.store(events)))
+        Box::pin(self.store(events))
     }
 
     fn run<'a>(&'a self, courier: &'a Courier, stop: &'a CancellationToken) -> BoxFuture<'a, ()> {
@@ -116,6 +143,6 @@ impl Broker for Rabbit {
         subscriber: &'a ServiceName,
         event: &'a Event,
     ) -> BoxFuture<'a, Result<(), BrokerError>> {
-        Box::pin(self.bounded(self.store_for(subscriber, event)))
+        Box::pin(self.send(std::slice::from_ref(event), To::One(subscriber)))
     }
 }

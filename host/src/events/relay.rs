@@ -44,7 +44,7 @@ impl Relay {
         self.leases.run(&name, stop, || self.relay(), pass_on).await;
     }
 
-    /// Relays all there is, then waits for more; never ends.
+    /// Relays all there is, then waits for more; ends only to let another host have the lease.
     async fn relay(&self) {
         let mut wake = self.wakes.on(Arc::clone(self.database.published()));
         let mut failures = 0;
@@ -59,6 +59,10 @@ impl Relay {
                 Ok(_) => {
                     failures = 0;
                     self.count(&mut counted).await;
+                }
+                Err(BrokerError::Lagging) => {
+                    tracing::debug!(service.name = %self.service, "this host lags behind: another one may relay");
+                    return;
                 }
                 Err(error) => {
                     failures += 1;
@@ -87,7 +91,11 @@ impl Relay {
         let mut failures = 0;
         while let Err(error) = self.database.forget_outgoing(&outgoing).await {
             failures += 1;
-            tracing::debug!(service.name = %self.service, %error, failures, "published events stay in the outbox");
+            if failures == 1 {
+                tracing::warn!(service.name = %self.service, %error, "published events stay in the outbox");
+            } else {
+                tracing::debug!(service.name = %self.service, %error, failures, "published events stay in the outbox");
+            }
             tokio::time::sleep(Backoff::CONNECTION.after(failures)).await;
         }
         self.stats.of(&self.service).published.add(events.len() as u64);

@@ -8,3 +8,4 @@ mod inventory;
 mod log_in;
 mod orders;
 mod products;
+mod recovery;

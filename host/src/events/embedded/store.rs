@@ -2,41 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::super::{Courier, Event, Verdict};
+use super::super::{Courier, Event, Lane, Verdict};
 use super::Finished;
+use super::heads::{Delivery, LONGEST_STALL_US};
 use crate::db::{Cell, Database, PackedRows, SqlError, Transaction, TransactionOptions, Value};
 use crate::names::ServiceName;
 
 const WRITES: TransactionOptions = TransactionOptions { writes: true, serializable: false };
-
-/// Deliveries that are read at once.
-const WINDOW: i64 = 128;
-
-/// Payload bytes that are read at once; one delivery more is always read.
-const WINDOW_BYTES: i64 = 4 << 20;
-
-/// Longer than any wait that a failure makes: a stalled key that should wait longer waits for a clock that has been
-/// put back since.
-const LONGEST_STALL_US: i64 = 60_000_000;
-
-/// An event that waits for one subscriber.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) seq: i64,
-    /// How often the subscriber has failed at it.
-    pub(super) failures: u32,
-    pub(super) event: Event,
-}
-
-/// The oldest deliveries of a subscriber, in order, without those of stalled keys.
-pub(super) struct Window {
-    pub(super) deliveries: Vec<Delivery>,
-    pub(super) may_have_more: bool,
-    /// Time until the first of the stalled keys may go on.
-    pub(super) stalled: Option<Duration>,
-}
 
 /// The tables of events and deliveries.
 pub(super) struct Store {
@@ -75,7 +48,7 @@ impl Store {
             }
             let Some(seq) = integer(&tx.query(STORE, &columns(event)).await?) else { continue };
             for subscriber in subscribers {
-                deliver(&mut tx, subscriber, seq).await?;
+                deliver(&mut tx, subscriber, seq, event).await?;
             }
         }
         tx.commit().await
@@ -88,43 +61,9 @@ impl Store {
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET topic = excluded.topic RETURNING seq";
         let mut tx = self.database.begin(WRITES).await?;
         if let Some(seq) = integer(&tx.query(STORE, &columns(event)).await?) {
-            deliver(&mut tx, subscriber, seq).await?;
+            deliver(&mut tx, subscriber, seq, event).await?;
         }
         tx.commit().await
-    }
-
-    /// Reads the oldest deliveries of a subscriber.
-    pub(super) async fn window(&self, subscriber: &ServiceName) -> Result<Window, SqlError> {
-        // The time is a parameter: all rows of one key must be judged by one moment.
-        const READ: &str = "SELECT seq, failures, id, topic, key, source, time_us, payload FROM (SELECT q.*, \
-            SUM(LENGTH(payload)) OVER (ORDER BY seq) - LENGTH(payload) AS ahead FROM (SELECT e.seq, d.failures, e.id, \
-            e.topic, e.key, e.source, e.time_us, e.payload FROM deliveries d JOIN events e ON e.seq = d.event_seq \
-            WHERE d.subscriber = $1 AND NOT EXISTS (SELECT 1 FROM stalled s WHERE s.subscriber = d.subscriber \
-            AND s.source = e.source AND s.key = e.key AND s.until_us > $2 AND s.until_us < $3) \
-            ORDER BY d.event_seq LIMIT $4) q) w WHERE ahead < $5 ORDER BY seq";
-        let now = self.now().await?;
-        let params = [
-            Value::Text(subscriber.to_string()),
-            Value::Integer(now),
-            Value::Integer(now + LONGEST_STALL_US),
-            Value::Integer(WINDOW),
-            Value::Integer(WINDOW_BYTES),
-        ];
-        let rows = self.database.query(READ, &params).await?;
-        let deliveries: Vec<Delivery> = rows.rows().filter_map(|row| read(&row)).collect();
-        let bytes: usize = deliveries.iter().map(|delivery| delivery.event.payload.len()).sum();
-        let whole = |count: usize, limit: i64| i64::try_from(count).is_ok_and(|count| count >= limit);
-        let may_have_more = whole(deliveries.len(), WINDOW) || whole(bytes, WINDOW_BYTES);
-        let stalled = if may_have_more { None } else { self.stalled(subscriber, now).await? };
-        Ok(Window { deliveries, may_have_more, stalled })
-    }
-
-    async fn stalled(&self, subscriber: &ServiceName, now: i64) -> Result<Option<Duration>, SqlError> {
-        const FIRST: &str =
-            "SELECT MIN(until_us) FROM stalled WHERE subscriber = $1 AND until_us > $2 AND until_us < $3";
-        let params = [Value::Text(subscriber.to_string()), Value::Integer(now), Value::Integer(now + LONGEST_STALL_US)];
-        let first = integer(&self.database.query(FIRST, &params).await?);
-        Ok(first.and_then(|until| u64::try_from(until - now).ok()).map(Duration::from_micros))
     }
 
     async fn now(&self) -> Result<i64, SqlError> {
@@ -195,11 +134,12 @@ impl Store {
         })
     }
 
-    /// Deletes stalls that are over.
+    /// Deletes stalls that are over, and those of a clock that has been put back since.
     pub(super) async fn tidy(&self) -> Result<(), SqlError> {
-        const STALLED: &str = "DELETE FROM stalled WHERE until_us < $1";
-        let before = self.now().await? - LONGEST_STALL_US;
-        self.database.execute(STALLED, &[Value::Integer(before)]).await.map(drop)
+        const STALLED: &str = "DELETE FROM stalled WHERE until_us < $1 OR until_us > $2";
+        let now = self.now().await?;
+        let params = [Value::Integer(now - LONGEST_STALL_US), Value::Integer(now + LONGEST_STALL_US)];
+        self.database.execute(STALLED, &params).await.map(drop)
     }
 }
 
@@ -211,10 +151,11 @@ fn integer(rows: &PackedRows) -> Option<i64> {
     }
 }
 
-async fn deliver(tx: &mut Transaction, subscriber: &ServiceName, seq: i64) -> Result<(), SqlError> {
-    const DELIVER: &str =
-        "INSERT INTO deliveries (subscriber, event_seq) VALUES ($1, $2) ON CONFLICT (subscriber, event_seq) DO NOTHING";
-    tx.execute(DELIVER, &[Value::Text(subscriber.to_string()), Value::Integer(seq)]).await.map(drop)
+async fn deliver(tx: &mut Transaction, subscriber: &ServiceName, seq: i64, event: &Event) -> Result<(), SqlError> {
+    const DELIVER: &str = "INSERT INTO deliveries (subscriber, event_seq, lane) VALUES ($1, $2, $3) \
+        ON CONFLICT (subscriber, event_seq) DO NOTHING";
+    let lane = Value::Text(Lane::of(event).to_string());
+    tx.execute(DELIVER, &[Value::Text(subscriber.to_string()), Value::Integer(seq), lane]).await.map(drop)
 }
 
 fn columns(event: &Event) -> [Value; 6] {
@@ -234,29 +175,4 @@ fn place(subscriber: &ServiceName, delivery: &Delivery) -> [Value; 2] {
 
 fn lane(subscriber: &ServiceName, event: &Event) -> [Value; 3] {
     [Value::Text(subscriber.to_string()), Value::Text(event.source.to_string()), Value::Text(event.key.clone())]
-}
-
-fn read(row: &[Cell<'_>]) -> Option<Delivery> {
-    let [
-        Cell::Integer(seq),
-        Cell::Integer(failures),
-        Cell::Text(id),
-        Cell::Text(topic),
-        Cell::Text(key),
-        Cell::Text(source),
-        Cell::Integer(time_us),
-        Cell::Blob(payload),
-    ] = *row
-    else {
-        return None;
-    };
-    let event = Event {
-        id: id.to_owned(),
-        topic: topic.to_owned(),
-        key: key.to_owned(),
-        source: source.parse().ok()?,
-        time_us,
-        payload: payload.to_vec(),
-    };
-    Some(Delivery { seq, failures: u32::try_from(failures).unwrap_or(u32::MAX), event })
 }

@@ -1,6 +1,7 @@
 //! Deliveries on SQLite, with a subscriber that does as it is told; `tests/it` has real ones, on both databases.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::db::{Bounds, Storage};
@@ -12,12 +13,21 @@ use crate::feed::Feed;
 /// Longest wait for what has to come.
 const SOON: Duration = Duration::from_secs(60);
 
+/// An event that panics, and one that takes until that has happened twice.
+const PANICS: &str = "panics";
+const PATIENT: &str = "patient";
+
 /// Remembers what it got, and fails as often as it was told.
 #[derive(Default)]
 struct Subscriber {
     got: Mutex<Vec<(String, u32)>>,
     fails: Mutex<HashMap<String, u32>>,
     busy: Mutex<u32>,
+    /// Texts of all attempts that have begun.
+    begun: Mutex<Vec<String>>,
+    /// Keys of which no event comes to its end.
+    held: Mutex<BTreeSet<String>>,
+    panics: AtomicU32,
 }
 
 impl Deliver for Subscriber {
@@ -28,12 +38,21 @@ impl Deliver for Subscriber {
         attempt: u32,
     ) -> BoxFuture<'a, Result<(), DeliveryError>> {
         Box::pin(async move {
-            let mut busy = self.busy.lock().expect("no panic");
-            if *busy > 0 {
-                *busy -= 1;
+            if !self.has_room() {
                 return Err(DeliveryError::Unavailable("no room".to_owned()));
             }
             let text = String::from_utf8(event.payload.clone()).expect("a text");
+            self.begun.lock().expect("no panic").push(text.clone());
+            if self.is_held(&event.key) {
+                std::future::pending::<()>().await;
+            }
+            if text == PANICS {
+                self.panics.fetch_add(1, Ordering::SeqCst);
+                panic!("on purpose");
+            }
+            while text == PATIENT && self.panics.load(Ordering::SeqCst) < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             let mut fails = self.fails.lock().expect("no panic");
             if let Some(left) = fails.get_mut(&text).filter(|left| **left > 0) {
                 *left -= 1;
@@ -42,6 +61,19 @@ impl Deliver for Subscriber {
             self.got.lock().expect("no panic").push((text, attempt));
             Ok(())
         })
+    }
+}
+
+impl Subscriber {
+    fn has_room(&self) -> bool {
+        let mut busy = self.busy.lock().expect("no panic");
+        let has_room = *busy == 0;
+        *busy = busy.saturating_sub(1);
+        has_room
+    }
+
+    fn is_held(&self, key: &str) -> bool {
+        self.held.lock().expect("no panic").contains(key)
     }
 }
 
@@ -73,6 +105,7 @@ struct Case {
     broker: Embedded,
     subscriber: Arc<Subscriber>,
     courier: Courier,
+    database: Arc<Database>,
     _folder: tempfile::TempDir,
 }
 
@@ -101,8 +134,8 @@ async fn case(attempts: u32) -> Case {
         stats,
         unavailable: Arc::default(),
     };
-    let broker = Embedded::new(database, Arc::new(Always(vec![name])), leases, wakes);
-    Case { broker, subscriber, courier, _folder: folder }
+    let broker = Embedded::new(Arc::clone(&database), Arc::new(Always(vec![name])), leases, wakes);
+    Case { broker, subscriber, courier, database, _folder: folder }
 }
 
 fn event(number: u32, key: &str, text: &str) -> Event {
@@ -187,6 +220,57 @@ async fn what_is_published_twice_is_delivered_once_and_in_order() {
         assert_eq!(texts.len(), 100);
         assert!(texts.is_sorted(), "{key}: {texts:?}");
     }
+}
+
+#[tokio::test]
+async fn a_key_with_much_to_do_takes_no_place_of_others() {
+    let case = case(3).await;
+    case.subscriber.held.lock().expect("no panic").insert("hot".to_owned());
+    let hot: Vec<Event> = (0..300).map(|n| event(n, "hot", &format!("hot {n:03}"))).collect();
+    case.broker.publish(&hot).await.expect("takes them");
+    case.broker.publish(&[event(300, "a", "a1"), event(301, "z", "z1")]).await.expect("takes them");
+    let mut got = case.deliver(Until::Handled(2)).await;
+    got.sort();
+    assert_eq!(got, [("a1".to_owned(), 1), ("z1".to_owned(), 1)]);
+    case.subscriber.held.lock().expect("no panic").clear();
+    let got = case.deliver(Until::Empty).await;
+    let texts = of(&got, "hot");
+    assert_eq!(texts.len(), 300);
+    assert!(texts.is_sorted(), "{texts:?}");
+}
+
+#[tokio::test]
+async fn keys_that_one_read_does_not_reach_have_their_turn() {
+    let case = case(3).await;
+    let events: Vec<Event> =
+        (0..400).map(|n| event(n, &format!("k{:03}", n % 200), &format!("k{:03} {}", n % 200, n / 200))).collect();
+    case.broker.publish(&events).await.expect("takes them");
+    let got = case.deliver(Until::Empty).await;
+    assert_eq!(got.len(), 400);
+    for key in 0..200 {
+        let texts = of(&got, &format!("k{key:03} ")).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(texts, [format!("k{key:03} 0"), format!("k{key:03} 1")]);
+    }
+}
+
+#[tokio::test]
+async fn deliveries_of_a_host_that_knows_no_lanes_are_found() {
+    let case = case(3).await;
+    case.broker.publish(&[event(1, "x", "x1"), event(2, "x", "x2")]).await.expect("takes them");
+    case.database.execute("UPDATE deliveries SET lane = NULL", &[]).await.expect("stores");
+    case.broker.publish(&[event(3, "x", "x3")]).await.expect("takes it");
+    let got = case.deliver(Until::Empty).await;
+    assert_eq!(of(&got, "x"), ["x1", "x2", "x3"], "the lane begins with what had none");
+}
+
+#[tokio::test]
+async fn a_delivery_that_panics_ends_no_other_and_is_no_attempt() {
+    let case = case(1).await;
+    case.broker.publish(&[event(1, "x", PANICS), event(2, "y", PATIENT)]).await.expect("takes them");
+    assert_eq!(case.deliver(Until::Handled(1)).await, [(PATIENT.to_owned(), 1)]);
+    let begun = case.subscriber.begun.lock().expect("no panic").clone();
+    assert_eq!(begun.iter().filter(|text| *text == PATIENT).count(), 1, "{begun:?}");
+    assert!(case.letters().await.is_empty());
 }
 
 #[tokio::test]

@@ -1,19 +1,28 @@
 //! The channel on which events go out, each confirmed by the broker when it has it on disk.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use lapin::Channel;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
-use lapin::{Channel, PublisherConfirm};
+use tokio::sync::Mutex;
 
 use super::super::{BrokerError, Directory, Event};
 use super::link::{Link, answer};
 use super::topology;
 use crate::names::ServiceName;
 
-/// A channel with confirmations, and what is known to be bound.
-pub(super) struct Publisher {
+/// A channel with confirmations.
+#[derive(Clone)]
+pub(super) struct Outlet {
     channel: Channel,
+    turn: Arc<Mutex<()>>,
+}
+
+/// Where events go out, and what is known to be bound.
+pub(super) struct Publisher {
+    outlet: Outlet,
     /// Subscribers whose queues get a topic, as declared since the channel was opened.
     routes: BTreeSet<(ServiceName, String)>,
 }
@@ -24,12 +33,12 @@ impl Publisher {
         let channel = link.channel().await?;
         topology::declare_exchange(&channel).await?;
         answer(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(Self { channel, routes: BTreeSet::new() })
+        Ok(Self { outlet: Outlet { channel, turn: Arc::default() }, routes: BTreeSet::new() })
     }
 
     /// Returns whether the channel is open still.
     pub(super) fn is_open(&self) -> bool {
-        self.channel.status().connected()
+        self.outlet.channel.status().connected()
     }
 
     /// Sees to it that all who subscribe to the events now have a queue that gets them.
@@ -61,29 +70,27 @@ impl Publisher {
         self.routes.retain(|(known, _)| known != subscriber);
     }
 
-    /// Sends an event; the broker has it when that is confirmed.
+    /// Returns where events go out.
+    pub(super) fn outlet(&self) -> Outlet {
+        self.outlet.clone()
+    }
+}
+
+impl Outlet {
+    /// Sends an event and waits for its confirmation: true when the broker has it, false when it refuses.
     pub(super) async fn send(
         &self,
         exchange: &str,
         routing_key: ShortString,
         event: &Event,
-    ) -> Result<PublisherConfirm, BrokerError> {
-        let (body, properties) = (super::envelope::write(event), super::envelope::properties(event));
-        let options = BasicPublishOptions::default();
-        Ok(self.channel.basic_publish(exchange.into(), routing_key, options, &body, properties).await?)
+    ) -> Result<bool, BrokerError> {
+        let confirm = {
+            // The client numbers a message before it sends it: two at once could get each other's confirmation.
+            let _turn = self.turn.lock().await;
+            let (body, properties) = (super::envelope::write(event), super::envelope::properties(event));
+            let options = BasicPublishOptions::default();
+            self.channel.basic_publish(exchange.into(), routing_key, options, &body, properties).await?
+        };
+        Ok(confirm.await?.is_ack())
     }
-}
-
-/// Waits for confirmations, all of them.
-pub(super) async fn confirmed(confirms: Vec<PublisherConfirm>) -> Result<(), BrokerError> {
-    let mut refused = 0;
-    for confirm in confirms {
-        if !confirm.await?.is_ack() {
-            refused += 1;
-        }
-    }
-    if refused > 0 {
-        return Err(BrokerError::Unavailable(format!("it did not take {refused} events")));
-    }
-    Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{SOON, Tables, assert_once_and_in_order, heard, said, texts, until_heard};
-use crate::support::{Backend, Setup, TestApp, eventually};
+use super::{SOON, Tables, assert_once_and_in_order, heard, listener, metric, said, texts, until_heard};
+use crate::support::{Backend, Setup, TestApp, eventually, fixture, service};
 
 /// Longest time until another host goes on with a lease that nobody gave back, and some more for a busy machine.
 const TAKEN_OVER: Duration = Duration::from_secs(90);
@@ -31,4 +31,44 @@ async fn what_two_hosts_publish_is_handled_once_and_one_goes_on_without_the_othe
     eventually("the other host goes on", TAKEN_OVER, there).await;
     assert_once_and_in_order(&until_heard(&first, "alone").await);
     first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_lags_behind_a_deploy_loses_no_event_and_holds_up_none() {
+    let emitter = service("emitter", &fixture("emitter"), r#""sql", "events""#);
+    let setup = Setup { services: &[], more: &emitter, ..Setup::default() };
+    let Some(lagging) = TestApp::start_on(Backend::Postgres, &setup).await else { return };
+    let url = lagging.url();
+    let setup = Setup { url: &url, ..setup };
+    // It is the one that relays: there is no other yet.
+    said(&lagging, "early", "to nobody").await;
+    let relays = async || metric(&lagging, "provesi_events_published_total", "emitter").await >= 1.0;
+    eventually("the first host relays", SOON, relays).await;
+
+    let current = TestApp::start_as(&setup).await;
+    let both = Tables::new(&[], 5);
+    // What another host activates is followed with what the configuration says of it, which cannot be read here.
+    std::fs::write(lagging.folder().join("provesi.toml"), "no = [table").expect("the configuration is written");
+    Setup { more: &both.text, ..setup }.write(current.folder());
+    let deployed = current.upload("listener", "", listener(&[])).await;
+    assert_eq!(deployed.status, 201, "{:?}", deployed.body);
+    let through = async |host: &TestApp, name: &str| {
+        for n in 0..20 {
+            said(host, &format!("key-{}", n % 4), &format!("{name}-{n}")).await;
+        }
+    };
+    futures::join!(through(&lagging, "lagging"), through(&current, "current"));
+    eventually("all are heard", TAKEN_OVER, async || heard(&current).await.len() >= 40).await;
+    let all = heard(&current).await;
+    assert_eq!(all.len(), 40);
+    assert_once_and_in_order(&all);
+    assert_eq!(lagging.get("/api/listener/", "").await.status, 404, "it lags behind still");
+
+    Setup { more: &both.text, ..setup }.write(lagging.folder());
+    let follows = async || lagging.get("/api/listener/", "").await.status == 200;
+    eventually("it follows when it can", SOON, follows).await;
+    said(&lagging, "late", "to both").await;
+    assert_once_and_in_order(&until_heard(&current, "to both").await);
+    current.stop().await;
+    lagging.stop().await;
 }
