@@ -50,7 +50,7 @@ impl Runtime {
     pub async fn compile_aside(&self, bytes: &Bytes) -> Result<Compiled, CompileError> {
         let digest = ComponentDigest::of(bytes);
         let file = self.compiler.file(digest);
-        let kept = if is_whole(&file) { self.load(&file).ok() } else { None };
+        let kept = if is_whole(&file, digest) { self.load(&file).ok() } else { None };
         if let Some(component) = kept {
             return Ok(self.inspect(component, digest));
         }

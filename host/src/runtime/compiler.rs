@@ -144,22 +144,28 @@ pub fn compile_to(output: &Path) -> Result<(), CompileError> {
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(unusable)?;
     let engine = Engine::new(&settings()).map_err(CompileError)?;
     let code = engine.precompile_component(&bytes).map_err(CompileError)?;
-    std::fs::write(checksum_of(output), Sha256::digest(&code)).map_err(unusable)?;
+    let checksum = checksum(ComponentDigest::of(&bytes), &code);
+    std::fs::write(checksum_of(output), checksum).map_err(unusable)?;
     let mut file = std::fs::File::create_new(output).map_err(unusable)?;
     file.write_all(&code).map_err(unusable)
 }
 
-/// Says whether a file of code is there, as it was written.
+/// Says whether a file of code is there, as it was written, and for this component.
 ///
 /// A power cut may take a file's bytes and leave its name, for files are not waited for: a checksum costs less than
 /// a disk that serving has to share.
-pub(super) fn is_whole(file: &Path) -> bool {
+pub(super) fn is_whole(file: &Path, digest: ComponentDigest) -> bool {
     // Who was used last is kept longest.
     for used in [file, &checksum_of(file)] {
         let _ = std::fs::File::options().write(true).open(used).and_then(|used| used.set_modified(SystemTime::now()));
     }
-    let (Ok(code), Ok(checksum)) = (std::fs::read(file), std::fs::read(checksum_of(file))) else { return false };
-    checksum[..] == Sha256::digest(&code)[..]
+    let (Ok(code), Ok(kept)) = (std::fs::read(file), std::fs::read(checksum_of(file))) else { return false };
+    kept == checksum(digest, &code)
+}
+
+/// Ties code to the component that it was made of: code under another one's name is as bad as torn code.
+fn checksum(digest: ComponentDigest, code: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(digest.to_string()).chain_update(code).finalize().into()
 }
 
 /// Returns the file of a file's checksum.

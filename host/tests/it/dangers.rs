@@ -17,9 +17,9 @@ use futures::future::join_all;
 use provesi::db::{Bounds, Cell, Database, Storage};
 
 use self::arena::Arena;
+use self::expected::expected;
 use self::list::{ALL, Danger, Endless, Sql};
-use self::usage::Usage;
-use crate::support::{Backend, Postgres, Process, Setup, TestApp, eventually, root, send};
+use crate::support::{Backend, Postgres, Process, Setup, TestApp, Usage, eventually, root, send};
 
 /// Requests at once that open all that a host opens by and by.
 const BURST: usize = 16;
@@ -46,7 +46,7 @@ async fn every_danger_ends_as_it_should_and_leaves_nothing_behind() {
         }
         met += family.len();
         let (last, _) = family.last().expect("a family has members");
-        before.comes_back(&process, met, last).await;
+        usage::comes_back(&process, before, met, last).await;
     }
     // What hashes passwords is free again, too.
     process.token("operario").await;
@@ -138,9 +138,17 @@ async fn busy_sessions(database: &Database) -> i64 {
 #[test]
 fn every_danger_stands_in_the_table_of_the_docs() {
     let docs = std::fs::read_to_string(root().join("docs/dangers.md")).expect("the table");
-    let missing: Vec<&str> =
-        ALL.iter().map(|(name, _)| *name).filter(|name| !docs.contains(&format!("| `{name}` |"))).collect();
-    assert!(missing.is_empty(), "docs/dangers.md lacks {missing:?}");
-    let rows = docs.lines().filter(|line| line.starts_with("| `")).count();
-    assert_eq!(rows, ALL.len(), "docs/dangers.md has dangers that the fixture has not");
+    let rows = docs.lines().filter(|line| line.starts_with("| `"));
+    // Danger, what it does, outcome, evidence; nothing stands before the first stroke and behind the last.
+    let rows: Vec<Vec<&str>> = rows.map(|line| line.split('|').map(str::trim).collect()).collect();
+    let told: Vec<&str> = rows.iter().map(|row| row[1].trim_matches('`')).collect();
+    let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+    assert_eq!(told, known, "docs/dangers.md tells of others than the fixture has");
+    for ((name, danger), row) in ALL.iter().zip(&rows) {
+        let [_, _, _, outcome, evidence, _] = row[..] else { panic!("four columns, not {row:?}") };
+        assert!(expected(*danger).is_told_by(outcome), "{name} ends as {:?}, not {outcome:?}", expected(*danger));
+        let tests: Vec<&str> = evidence.split(", ").collect();
+        let is_sql = matches!(danger, Danger::Sql(_));
+        assert_eq!((tests.contains(&"H"), tests.contains(&"D")), (true, is_sql), "{name}: {evidence}");
+    }
 }

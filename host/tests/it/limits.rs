@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Backend, Process, Setup, TestApp, fixture, send, service};
+use crate::support::{Backend, Process, Setup, TestApp, fixture, processor_time, send, service};
 
 /// Words for the kinds of faults, as metrics have them.
 const KINDS: [&str; 9] = [
@@ -161,16 +161,6 @@ async fn nothing_of_a_guests_memory_is_there_for_the_next_one() {
 }
 
 // === Processor ===
-
-/// Returns the time on all cores that a process has taken until now.
-fn processor_time(process: &Process) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("the process runs");
-    let (_, fields) = stat.rsplit_once(')').expect("its name stands in brackets");
-    // The 14th and 15th of all fields, in hundredths of a second: in the guest's code and in the system's.
-    let times = fields.split_whitespace().skip(11).take(2);
-    let hundredths: u64 = times.map(|field| field.parse::<u64>().expect("a number")).sum();
-    Duration::from_millis(hundredths * 10)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loops_take_no_more_of_the_processor_than_the_share_of_their_service() {

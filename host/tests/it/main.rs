@@ -4,6 +4,7 @@ mod aborts;
 mod api;
 mod architecture;
 mod cache;
+mod compiled;
 mod connections;
 mod contracts;
 mod crash;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Postgres, Setup, eventually, fixture, root, send, service};
+use crate::support::{Backend, Postgres, Process, Setup, eventually, fixture, root, send, service};
 use serde_json::{Value, json};
 
 /// Starts a host that must refuse, and returns the chain of its reasons.
@@ -178,6 +178,36 @@ fn the_command_fails_with_the_reason_on_its_last_lines() {
     let text = String::from_utf8_lossy(&output.stderr);
     let (_, reason) = text.split_once("error: ").expect("the last word");
     assert_names(reason, &["service lost cannot serve", "\n  because cannot read its component /nowhere/lost.wasm"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_host_on_one_data_folder_is_refused_and_the_first_serves_on() {
+    let mut process = Process::start(Backend::Sqlite).await.expect("SQLite needs nothing");
+    let (operario, admin_token) = (process.token("operario").await, process.admin_token());
+    let casco = "/api/inventory/Casco%20de%20Seguridad/";
+    let restock = async |process: &Process| {
+        let body = json!({ "units": 5, "warehouse": "Bodega Norte" });
+        let request = process.request("POST", &format!("{casco}restock/")).bearer_auth(&operario).json(&body);
+        let answer = send(request).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        answer.body["quantity"].clone()
+    };
+    assert_eq!(restock(&process).await, 155);
+
+    let second = process.second().await;
+    let (stdout, stderr) = (String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&second.stderr));
+    assert_eq!((second.status.code(), &*stdout), (Some(1), ""), "{stderr}");
+    let data = std::fs::canonicalize(process.data()).expect("it is there");
+    let reason = format!("error: another host uses the data folder {}", data.display());
+    assert_eq!(stderr.lines().next_back(), Some(&*reason), "{stderr}");
+
+    assert_eq!(restock(&process).await, 160, "the first serves on");
+    assert_eq!(process.admin_token(), admin_token, "and its operators have the token that they had");
+    process.kill9();
+    process.start_again().await;
+    let stock = process.get(casco, &operario).await;
+    assert_eq!((stock.status, &stock.body[0]["quantity"]), (200, &json!(160)), "what a killed host held is free");
+    assert_eq!(restock(&process).await, 165);
 }
 
 /// The real binary, ended when dropped.

@@ -5,6 +5,8 @@ mod process;
 mod rabbit;
 mod redis;
 mod settings;
+mod usage;
+mod ward;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +24,7 @@ pub(crate) use self::process::{Process, try_send};
 pub(crate) use self::rabbit::Rabbit;
 pub(crate) use self::redis::Redis;
 pub(crate) use self::settings::set;
+pub(crate) use self::usage::{Usage, processor_time};
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

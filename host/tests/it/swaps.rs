@@ -13,7 +13,6 @@ mod load;
 mod many;
 mod operator;
 mod stored;
-mod usage;
 mod variants;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,31 @@ pub(super) enum Outcome {
     Says(&'static [&'static str]),
 }
 
+impl Outcome {
+    /// Says whether the table of the docs tells it so.
+    pub(super) fn is_told_by(self, text: &str) -> bool {
+        let (outcome, _) = text.split_once("; ").unwrap_or((text, ""));
+        match self {
+            Self::Refused(kind, _) => outcome.starts_with(&format!("refused, `{kind}`")),
+            Self::Fault => outcome == "502",
+            Self::Deadline => outcome == "504",
+            Self::CutOff => outcome.starts_with("502 or 504"),
+            Self::Says(words) => words.iter().all(|word| outcome.contains(told(word))),
+        }
+    }
+}
+
+/// Returns what the table has for a word of a guest.
+fn told(word: &'static str) -> &'static str {
+    match word {
+        "written" => "200",
+        "nothing" => "finds nothing",
+        DEPTH => "the ninth call gets `unavailable`",
+        OPEN_TRANSACTIONS => "four are open",
+        word => word,
+    }
+}
+
 /// Depth to which typed calls nest, as `runtime.call-depth` is by default.
 const DEPTH: &str = "8";
 

@@ -1,11 +1,10 @@
-//! What a process holds of the machine, and how much of it the dangers may leave there.
+//! How much of the machine the dangers may leave with the host.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::support::Process;
+use crate::support::{Process, Usage};
 
-/// Longest wait for a process to come to rest: idle threads of the runtime end after ten seconds.
+/// Longest wait for a process to hold no more: idle threads of the runtime end after ten seconds.
 const REST: Duration = Duration::from_secs(30);
 
 /// Time between two looks.
@@ -27,77 +26,28 @@ const SLOTS: usize = 64;
 /// What may be left besides: page caches of the databases, and what the allocator keeps after the largest danger.
 const REMAINS_KIB: u64 = 96 << 10;
 
-/// What a process holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Usage {
-    rss_kib: u64,
-    threads: u64,
-    descriptors: u64,
-    /// Executable memory from the compiler's files: the machine code of one component each.
-    codes: u64,
+/// Waits until a process holds no more than before and what so many dangers may leave.
+pub(super) async fn comes_back(process: &Process, before: Usage, dangers: usize, last: &str) {
+    let most = Usage {
+        rss_kib: before.rss_kib + dangers.min(SLOTS) as u64 * SLOT_KIB + REMAINS_KIB,
+        threads: before.threads + CHANCE,
+        descriptors: before.descriptors + CHANCE,
+        codes: before.codes + CODES,
+    };
+    let until = Instant::now() + REST;
+    loop {
+        let now = Usage::of(process);
+        if fits(now, most) {
+            return;
+        }
+        assert!(Instant::now() < until, "after {last}: {now:?} is more than {most:?}, at the start {before:?}");
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
-impl Usage {
-    fn of(process: &Process) -> Self {
-        let folder = PathBuf::from(format!("/proc/{}", process.id()));
-        let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the process runs");
-        let (status, maps) = (read("status"), read("maps"));
-        let number = |key: &str| -> u64 {
-            let value = status.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next());
-            value.expect("Linux says it").parse().expect("a number")
-        };
-        let is_code = |line: &&str| {
-            let columns: Vec<&str> = line.split_whitespace().collect();
-            // Address, permissions, offset, device, inode, and a file: code is mapped from those that the compiler made.
-            columns[1] == "r-xp" && columns.get(5).is_some_and(|file| file.ends_with(".cwasm"))
-        };
-        Self {
-            rss_kib: number("VmRSS:"),
-            threads: number("Threads:"),
-            descriptors: std::fs::read_dir(folder.join("fd")).expect("the process runs").count() as u64,
-            codes: maps.lines().filter(is_code).count() as u64,
-        }
-    }
-
-    /// Looks once nothing changes any more.
-    pub(super) async fn at_rest(process: &Process) -> Self {
-        let until = Instant::now() + REST;
-        let counts = |usage: Self| (usage.threads, usage.descriptors, usage.codes);
-        let mut before = Self::of(process);
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let now = Self::of(process);
-            if counts(now) == counts(before) {
-                return now;
-            }
-            assert!(Instant::now() < until, "no rest within {REST:?}: {before:?} and then {now:?}");
-            before = now;
-        }
-    }
-
-    /// Waits until a process holds no more than this and what so many dangers may leave.
-    pub(super) async fn comes_back(self, process: &Process, dangers: usize, last: &str) {
-        let most = Self {
-            rss_kib: self.rss_kib + dangers.min(SLOTS) as u64 * SLOT_KIB + REMAINS_KIB,
-            threads: self.threads + CHANCE,
-            descriptors: self.descriptors + CHANCE,
-            codes: self.codes + CODES,
-        };
-        let until = Instant::now() + REST;
-        loop {
-            let now = Self::of(process);
-            if now.fits(most) {
-                return;
-            }
-            assert!(Instant::now() < until, "after {last}: {now:?} is more than {most:?}, at the start {self:?}");
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    fn fits(self, most: Self) -> bool {
-        self.rss_kib <= most.rss_kib
-            && self.threads <= most.threads
-            && self.descriptors <= most.descriptors
-            && self.codes <= most.codes
-    }
+fn fits(now: Usage, most: Usage) -> bool {
+    now.rss_kib <= most.rss_kib
+        && now.threads <= most.threads
+        && now.descriptors <= most.descriptors
+        && now.codes <= most.codes
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::join_all;
 use serde_json::json;
 
 use super::revisions::{read, set, variant};
@@ -11,9 +12,19 @@ use crate::support::{Setup, TestApp, fixture, send, service};
 /// Depth to which typed calls nest, as `runtime.call-depth` is by default.
 const DEPTH: usize = 8;
 
+/// Requests at once: four times those that may run in all services together.
+const FLOOD: usize = 128;
+
 async fn start() -> TestApp {
+    start_with("").await
+}
+
+/// The same with further keys of both services' tables.
+async fn start_with(keys: &str) -> TestApp {
     let more = service("ping", &fixture("ping"), "\"fixture:pong/rally\"")
+        + keys
         + &service("pong", &fixture("pong"), "\"fixture:ping/rally\"")
+        + keys
         + "[canary]\nmax-p99-ratio = 1000000.0\n";
     TestApp::start_as(&Setup { services: &[], more: &more, ..Setup::default() }).await
 }
@@ -42,6 +53,23 @@ async fn a_circle_of_imports_answers_and_an_endless_one_is_cut_off() {
         rally(&app, DEPTH).await;
     }
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_circle_answers_while_every_request_that_may_run_does() {
+    // One at once in each service, and as many as all services together may have.
+    for limits in ["concurrency = 1", "concurrency = 256"] {
+        // Nothing else ends late on a busy machine, and who waits for itself does.
+        let app = start_with(&format!("limits = {{ {limits}, queue = 1024, deadline = \"20s\" }}\n")).await;
+        // All come by one side and back to it, then by both sides and no further.
+        for paths in [["/api/ping/2/"; 2], ["/api/ping/1/", "/api/pong/1/"]] {
+            let asks = (0..FLOOD).map(|n| app.get(paths[n % 2], ""));
+            for answer in join_all(asks).await {
+                assert_eq!(answer.status, 200, "{limits}, {paths:?}: {:?}", answer.body);
+            }
+        }
+        app.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// A running server, gone when dropped.
+use super::ward::Ward;
+
+/// A running server, gone when dropped, and with this process at the latest.
 pub(crate) struct Postgres {
+    /// Before the folder, which goes last.
+    _ward: Ward,
     folder: tempfile::TempDir,
     port: u16,
 }
@@ -21,6 +25,8 @@ static TEMPLATE: OnceLock<Option<Template>> = OnceLock::new();
 struct Template {
     binaries: PathBuf,
     folder: tempfile::TempDir,
+    /// Nothing that is static is dropped: the folder goes with this process.
+    _ward: Ward,
 }
 
 impl Postgres {
@@ -32,13 +38,16 @@ impl Postgres {
         };
         let folder = owned_folder();
         let data = folder.path().join("data");
+        let mut stop = server_command(&template.binaries.join("pg_ctl"));
+        stop.args(["-w", "-t", "60", "-m", "immediate", "-D"]).arg(&data).arg("stop");
+        let ward = Ward::of_server(folder.path(), &stop);
         run(Command::new("cp").arg("-a").arg(template.folder.path().join("data")).arg(&data));
         let port = free_port();
         let options = format!("-p {port} -k {} -c listen_addresses=127.0.0.1", folder.path().display());
         let mut start = server_command(&template.binaries.join("pg_ctl"));
         start.args(["-w", "-t", "60", "-o", &options, "-l"]).arg(folder.path().join("log")).arg("-D").arg(&data);
         run(start.arg("start"));
-        Some(Self { folder, port })
+        Some(Self { _ward: ward, folder, port })
     }
 
     /// Stops the server at once, as a crash does, and starts it again; others go on meanwhile.
@@ -58,15 +67,6 @@ impl Postgres {
     }
 }
 
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let Some(Some(template)) = TEMPLATE.get() else { return };
-        let mut stop = server_command(&template.binaries.join("pg_ctl"));
-        stop.args(["-w", "-m", "immediate", "-D"]).arg(self.folder.path().join("data")).arg("stop");
-        let _ = stop.stdout(Stdio::null()).status();
-    }
-}
-
 fn initialize() -> Option<Template> {
     let binaries = std::fs::read_dir("/usr/lib/postgresql")
         .ok()?
@@ -74,12 +74,13 @@ fn initialize() -> Option<Template> {
         .filter(|bin| bin.join("initdb").is_file())
         .max()?;
     let folder = owned_folder();
+    let ward = Ward::of(folder.path());
     let password = folder.path().join("password");
     std::fs::write(&password, "secret").expect("the password is written");
     let mut initdb = server_command(&binaries.join("initdb"));
     initdb.args(["-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync", "--pwfile"]);
     run(initdb.arg(&password).arg("-D").arg(folder.path().join("data")));
-    Some(Template { binaries, folder })
+    Some(Template { binaries, folder, _ward: ward })
 }
 
 /// Makes a folder that the server's user owns.

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder};
@@ -115,10 +115,19 @@ impl Process {
         command.args(["serve", "--demo", "--config"]).arg(&self.config);
         command.arg("--data").arg(self.data());
         if self.cache == Cache::Own {
-            command.env("PROVESI_RUNTIME__CACHE", self.folder.path().join("cache"));
+            command.env("PROVESI_RUNTIME__CACHE", self.own_cache());
         }
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         self.child = Some(command.spawn().expect("the binary can be started"));
+    }
+
+    /// Starts a second host on the same configuration and data, and waits for its end.
+    pub(crate) async fn second(&self) -> Output {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_provesi"));
+        command.args(["serve", "--demo", "--config"]).arg(&self.config).arg("--data").arg(self.data());
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let ended = tokio::time::timeout(START, command.output()).await;
+        ended.expect("the second host ends by itself").expect("the binary can be started")
     }
 
     /// Restarts its PostgreSQL server; it must be on one.
@@ -179,6 +188,11 @@ impl Process {
     pub(crate) fn admin_token(&self) -> String {
         let text = std::fs::read_to_string(self.data().join("admin-token"));
         text.expect("the host makes one at its first start").trim().to_owned()
+    }
+
+    /// Returns the folder of its own cache of compiled code, for one that was started with it.
+    pub(crate) fn own_cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
     }
 
     /// Returns the folder of its data.

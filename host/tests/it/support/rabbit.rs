@@ -12,6 +12,7 @@ use lapin::options::ConfirmSelectOptions;
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::postgres::{free_port, skipped};
+use super::ward::Ward;
 
 /// The program itself: the one in the path insists on a user and on folders of the system.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -28,7 +29,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Pause between two looks at the server.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A running server, gone when dropped.
+/// A running server, gone when dropped, and with this process at the latest.
 pub(crate) struct Rabbit {
     server: Option<Child>,
     /// Erlang's name service, which would else be started in the background and stay.
@@ -37,6 +38,7 @@ pub(crate) struct Rabbit {
     port: u16,
     /// Where the server's tools reach it.
     distribution_port: u16,
+    ward: Ward,
     folder: tempfile::TempDir,
 }
 
@@ -47,17 +49,19 @@ impl Rabbit {
             skipped("no RabbitMQ server is installed");
             return None;
         }
+        let folder = tempfile::Builder::new().prefix("provesi-rabbit-").tempdir().expect("a folder");
+        let mut ward = Ward::of(folder.path());
         let names_port = free_port();
         let mut names = Command::new("epmd");
         names.args(["-address", "127.0.0.1", "-port", &names_port.to_string()]);
         names.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let names = names.spawn().expect("Erlang is installed with RabbitMQ");
-        let folder = tempfile::Builder::new().prefix("provesi-rabbit-").tempdir().expect("a folder");
+        ward.runs(&[names.id()]);
         let (port, distribution_port) = (free_port(), free_port());
         let settings = format!("listeners.tcp.default = 127.0.0.1:{port}\nlog.file.level = warning\n");
         std::fs::write(folder.path().join("rabbitmq.conf"), settings).expect("the configuration is written");
         std::fs::write(folder.path().join("plugins"), "[].\n").expect("the list of plugins is written");
-        let mut rabbit = Self { server: None, names, names_port, port, distribution_port, folder };
+        let mut rabbit = Self { server: None, names, names_port, port, distribution_port, ward, folder };
         rabbit.start_again().await;
         Some(rabbit)
     }
@@ -81,12 +85,15 @@ impl Rabbit {
             }
             tokio::time::sleep(LOOK).await;
         }
+        self.ward.runs(&[self.names.id()]);
     }
 
     /// Starts it on the data that is there, and waits until it answers.
     pub(crate) async fn start_again(&mut self) {
         assert!(self.server.is_none(), "it runs still");
-        self.server = Some(self.command().spawn().expect("the server can be started"));
+        let server = self.command().spawn().expect("the server can be started");
+        self.ward.runs(&[server.id(), self.names.id()]);
+        self.server = Some(server);
         let until = Instant::now() + START;
         while !self.answers().await {
             let ended = self.server.as_mut().and_then(|server| server.try_wait().expect("a child can be asked"));
@@ -144,5 +151,6 @@ impl Drop for Rabbit {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.ward.runs(&[]);
     }
 }

@@ -9,13 +9,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::postgres::{free_port, skipped};
+use super::ward::Ward;
 
 /// Longest start, on a busy machine too.
 const START: Duration = Duration::from_secs(30);
 
-/// A server, gone when dropped.
+/// A server, gone when dropped, and with this process at the latest.
 pub(crate) struct Redis {
     binary: PathBuf,
+    ward: Ward,
     folder: tempfile::TempDir,
     port: u16,
     child: Option<Child>,
@@ -30,7 +32,8 @@ impl Redis {
             return None;
         };
         let folder = tempfile::Builder::new().prefix("provesi-redis-").tempdir().expect("a folder");
-        let mut redis = Self { binary, folder, port: free_port(), child: None };
+        let ward = Ward::of(folder.path());
+        let mut redis = Self { binary, ward, folder, port: free_port(), child: None };
         redis.start_again().await;
         Some(redis)
     }
@@ -43,7 +46,9 @@ impl Redis {
         command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         command.arg("--dir").arg(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.child = Some(command.spawn().expect("the binary can be started"));
+        let child = command.spawn().expect("the binary can be started");
+        self.ward.runs(&[child.id()]);
+        self.child = Some(child);
         let until = Instant::now() + START;
         while !answers(self.port) {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child can be asked"));
@@ -58,6 +63,7 @@ impl Redis {
         let mut child = self.child.take().expect("it was started");
         child.kill().expect("a child can be killed");
         child.wait().expect("a killed child ends");
+        self.ward.runs(&[]);
     }
 
     /// Returns its `cache.url`.
@@ -71,6 +77,7 @@ impl Drop for Redis {
         if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
+            self.ward.runs(&[]);
         }
     }
 }

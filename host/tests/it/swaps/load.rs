@@ -12,10 +12,9 @@ use tokio::sync::watch;
 use super::activations::{Answered, Log};
 use super::clients::{Client, Record, Tokens};
 use super::operator::Operator;
-use super::usage::Usage;
 use super::variants::{component, variant};
 use super::{Form, say};
-use crate::support::{Backend, Process};
+use crate::support::{Backend, Process, Usage};
 
 const SERVICES: [&str; 4] = ["auth", "inventory", "orders", "products"];
 

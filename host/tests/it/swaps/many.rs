@@ -6,10 +6,9 @@ use futures::future::join_all;
 
 use super::connection::{Ask, Connection};
 use super::operator::Operator;
-use super::usage::Usage;
 use super::variants::{component, variant};
 use super::{Form, say};
-use crate::support::{Backend, Process, send};
+use crate::support::{Backend, Process, Usage, send};
 
 /// Longest wait for a deploy.
 const DEPLOY: Duration = Duration::from_secs(60);
@@ -34,7 +33,7 @@ const CHANCE: u64 = 2;
 const PAGE_CACHES_KIB: u64 = 4 * 2048;
 
 /// Pieces of code that may be alive: each service's live revision, and the one before of the service that moves.
-const MOST_CODES: usize = 5;
+const MOST_CODES: u64 = 5;
 
 /// Swaps between two revisions, with a fresh one now and then.
 pub(super) async fn run(form: &Form) {
@@ -80,8 +79,7 @@ fn check(form: &Form, before: Usage, after: Usage) {
     }
     // Fewer is no leak: threads of the start end after some idle seconds.
     assert!(after.threads <= before.threads + CHANCE, "threads pile up: {before:?}, {after:?}");
-    let (few, many) = (before.descriptors as u64, after.descriptors as u64);
-    assert!(many <= few + CHANCE, "descriptors pile up: {before:?}, {after:?}");
+    assert!(after.descriptors <= before.descriptors + CHANCE, "descriptors pile up: {before:?}, {after:?}");
     if form.is_full {
         let most = before.rss_kib * 105 / 100 + PAGE_CACHES_KIB;
         assert!(after.rss_kib <= most, "memory piles up: {before:?}, {after:?}");
