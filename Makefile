@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz components check audit smoke setup bench bench-deploys bench-isolation bench-scale counts
+.PHONY: help run test soak fuzz components check audit smoke setup bench bench-deploys bench-events bench-isolation bench-scale counts
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,10 +12,10 @@ test: ## Sets up what is missing, builds, and runs every test
 	@scripts/components.sh --fixtures
 	@scripts/test.sh
 
-soak: ## The proofs in full: kills, swaps under load, mutated components; takes about an hour
+soak: ## The proofs in full: kills, all trouble at once, swaps, mutants; over an hour (SOAK=crash:: for a part)
 	@scripts/setup.sh --tests
 	@scripts/components.sh --fixtures
-	@scripts/soak.sh
+	@scripts/soak.sh $(SOAK)
 
 fuzz: ## Fuzzes what takes strangers' bytes; FUZZ_SECONDS a target, 60 unless set, 1800 for a release
 	@scripts/fuzz.sh
@@ -36,6 +36,11 @@ bench: ## Measures requests against a native twin, with wrk; takes about an hour
 bench-deploys: setup ## Measures how long deploys take, and how much longer their neighbours do meanwhile
 	@scripts/components.sh --fixtures
 	cargo bench --locked -p provesi --bench deploys
+
+bench-events: ## Measures events a second, their lag, and orders with and without; BENCH_SECONDS each, 5 unless set
+	@scripts/setup.sh --tests
+	@scripts/components.sh --fixtures
+	cargo bench --locked -p provesi --bench events
 
 bench-isolation: setup ## Measures what endless loops and a flood on one service do to others; BENCH_SECONDS a window, 5 unless set
 	@scripts/components.sh --fixtures

@@ -11,15 +11,20 @@
 //! `report`).
 
 mod cases;
-#[path = "../shared/measure.rs"]
+#[path = "../support/measure.rs"]
 mod measure;
 mod peers;
 #[path = "../../tests/it/support/postgres.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod postgres;
+#[path = "../support/process.rs"]
+#[expect(dead_code, reason = "each bench uses a part of it")]
+mod process;
 mod report;
 mod same;
 mod server;
+#[path = "../support/settings.rs"]
+mod settings;
 mod stage;
 mod turns;
 #[path = "../twin/twin.rs"]
@@ -28,13 +33,13 @@ mod wrk;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
 use reqwest::Client;
 
 use self::cases::{Against, Case, Instances};
 use self::measure::say;
 use self::report::Report;
 use self::server::Server;
+use self::settings::{number, root, variable};
 use self::stage::{Database, Stage, Tokens};
 use self::turns::Turns;
 
@@ -195,8 +200,8 @@ impl<'s> Session<'s> {
 impl Settings {
     fn read() -> anyhow::Result<Self> {
         Ok(Self {
-            rounds: usize::try_from(number("BENCH_ROUNDS", 5)?)?,
-            seconds: number("BENCH_SECONDS", 5)?,
+            rounds: usize::try_from(number("BENCH_ROUNDS", 5, 1..=1000)?)?,
+            seconds: number("BENCH_SECONDS", 5, 1..=1000)?,
             out: variable("BENCH_OUT").map_or_else(|| root().join("target/bench/table.md"), PathBuf::from),
             only: variable("BENCH_ONLY").unwrap_or_default(),
         })
@@ -207,22 +212,4 @@ impl Settings {
         let load = wrk.unwrap_or("no load generator");
         format!("- load: {load}, {} rounds of {} s, in turns A B A B, on the same cores", self.rounds, self.seconds)
     }
-}
-
-/// Reads a number of rounds or seconds.
-fn number(name: &str, default: u32) -> anyhow::Result<u32> {
-    let text = variable(name).unwrap_or_else(|| default.to_string());
-    let number: u32 = text.parse().with_context(|| format!("{name} = {text:?} is no number"))?;
-    ensure!((1..=1000).contains(&number), "{name} = {number}: 1 to 1000");
-    Ok(number)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a bench is told by its variables how long it may take")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// The root of the checkout.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("host/ lies in the root").to_owned()
 }

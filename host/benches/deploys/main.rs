@@ -8,8 +8,13 @@
 
 mod host;
 mod load;
-#[path = "../shared/measure.rs"]
+#[path = "../support/measure.rs"]
 mod measure;
+#[path = "../support/operator.rs"]
+mod operator;
+#[path = "../support/process.rs"]
+#[expect(dead_code, reason = "each bench uses a part of it")]
+mod process;
 mod report;
 
 use std::path::Path;
@@ -21,9 +26,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
-use self::host::{Answer, Host, ask};
+use self::host::Host;
 use self::load::Load;
 use self::measure::{median, say};
+use self::operator::{Answer, ask};
 use self::report::{Report, Row, Unit};
 
 /// Cold uploads of each component: each takes a compilation.

@@ -10,23 +10,28 @@
 //! Not here: the host (see `host`), a connection (see `client`), requests at a rate (see `load`), the loops (see
 //! `loops`), the flood (see `flood`), the table (see `report`).
 
+#[path = "../support/client.rs"]
+#[expect(dead_code, reason = "each bench uses a part of it")]
 mod client;
 mod flood;
 mod host;
 mod load;
 mod loops;
-#[path = "../shared/measure.rs"]
+#[path = "../support/measure.rs"]
 mod measure;
+#[path = "../support/process.rs"]
+#[expect(dead_code, reason = "each bench uses a part of it")]
+mod process;
 mod report;
+#[path = "../support/settings.rs"]
+mod settings;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use anyhow::{Context as _, ensure};
 
 use self::host::Host;
 use self::measure::say;
 use self::report::Report;
+use self::settings::{number, root};
 
 /// Turns of each comparison: an odd number, so that the median is one that was measured.
 const ROUNDS: usize = 5;
@@ -46,8 +51,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn bench() -> anyhow::Result<()> {
-    let seconds = seconds()?;
-    let span = Duration::from_secs(seconds);
+    let seconds = number("BENCH_SECONDS", 5, 1..=100)?;
+    let span = Duration::from_secs(seconds.into());
     let mut report = Report::default();
 
     say("starting a host for the loops");
@@ -62,18 +67,4 @@ async fn bench() -> anyhow::Result<()> {
     drop(host);
 
     report.write(&root().join("target/bench/isolation.md"), &format!("{ROUNDS} rounds of {seconds} s, in turns"))
-}
-
-/// Reads how long a window is.
-#[expect(clippy::disallowed_methods, reason = "a bench is told by its variables how long it may take")]
-fn seconds() -> anyhow::Result<u64> {
-    let Ok(text) = std::env::var("BENCH_SECONDS") else { return Ok(5) };
-    let seconds: u64 = text.parse().with_context(|| format!("BENCH_SECONDS = {text:?} is no number"))?;
-    ensure!((1..=100).contains(&seconds), "BENCH_SECONDS = {seconds}: 1 to 100");
-    Ok(seconds)
-}
-
-/// The root of the checkout.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("host/ lies in the root").to_owned()
 }

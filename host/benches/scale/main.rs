@@ -12,9 +12,16 @@
 mod copies;
 mod host;
 mod load;
-#[path = "../shared/measure.rs"]
+#[path = "../support/measure.rs"]
 mod measure;
+#[path = "../support/operator.rs"]
+mod operator;
+#[path = "../support/process.rs"]
+#[expect(dead_code, reason = "each bench uses a part of it")]
+mod process;
 mod report;
+#[path = "../support/settings.rs"]
+mod settings;
 #[path = "../micro/tiny.rs"]
 mod tiny;
 #[path = "../compare/wrk.rs"]
@@ -28,10 +35,12 @@ use reqwest::Method;
 use serde_json::json;
 
 use self::copies::Copies;
-use self::host::{Host, Place, ask};
+use self::host::{Host, Place};
 use self::load::Load;
 use self::measure::say;
+use self::operator::ask;
 use self::report::{Report, Stage, Swaps};
+use self::settings::{number, root, variable};
 
 /// Services of a host, the fewest first.
 const SERVICES: [u32; 3] = [4, 100, 1000];
@@ -198,28 +207,10 @@ fn sweep(load: &Load, host: &Host, report: &mut Report) -> anyhow::Result<()> {
 impl Settings {
     fn read() -> anyhow::Result<Self> {
         Ok(Self {
-            rounds: usize::try_from(number("BENCH_ROUNDS", 3, 1)?)?,
-            seconds: number("BENCH_SECONDS", 5, 1)?,
-            copies: number("BENCH_COPIES", 100, 0)?,
+            rounds: usize::try_from(number("BENCH_ROUNDS", 3, 1..=1000)?)?,
+            seconds: number("BENCH_SECONDS", 5, 1..=1000)?,
+            copies: number("BENCH_COPIES", 100, 0..=1000)?,
             out: variable("BENCH_OUT").map_or_else(|| root().join("target/bench/scale.md"), PathBuf::from),
         })
     }
-}
-
-/// Reads a number of rounds, seconds or copies.
-fn number(name: &str, default: u32, least: u32) -> anyhow::Result<u32> {
-    let text = variable(name).unwrap_or_else(|| default.to_string());
-    let number: u32 = text.parse().with_context(|| format!("{name} = {text:?} is no number"))?;
-    ensure!((least..=1000).contains(&number), "{name} = {number}: {least} to 1000");
-    Ok(number)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a bench is told by its variables how long it may take")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// The root of the checkout.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("host/ lies in the root").to_owned()
 }

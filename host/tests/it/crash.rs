@@ -1,12 +1,19 @@
-//! What trouble does to orders and events: kills, hot swaps, a database that crashes. No order is lost, none stays half
-//! done, none is placed twice, and every event has its effect once. And what SIGTERM does.
+//! What trouble does to orders and events: kills, hot swaps, a database that crashes, and all of it at once with a
+//! broker and a cache that are away and a peer that traps. No order is lost, none stays half done, none is placed twice,
+//! and every event has its effect once. And what SIGTERM does.
 //!
 //! Every test run has the short forms; `PROVESI_SOAK=1` (`make soak`) asks for the full ones. `PROVESI_SOAK_SEED`
 //! repeats the choices of an earlier run, though not what the machine made of them.
 
+mod all;
 mod client;
+mod databases;
+mod keeper;
 mod ledger;
 mod renamer;
+mod stage;
+mod tally;
+mod trapping;
 mod trouble;
 
 use std::time::Duration;
@@ -20,7 +27,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use self::client::{Client, Phase};
+use self::databases::Databases;
+use self::keeper::Reads;
 use self::renamer::Renamer;
+use self::stage::Stage;
 use self::trouble::Trouble;
 use crate::support::{Backend, Process, eventually};
 
@@ -69,6 +79,15 @@ mod each_key_has_one_whole_order_however_often_the_database_crashes {
     }
 }
 
+mod each_key_has_one_whole_order_in_all_trouble_at_once {
+    use super::{Backend, Trouble, orders_outlive};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn postgres() {
+        orders_outlive(Trouble::All, Backend::Postgres).await;
+    }
+}
+
 mod a_request_that_runs_at_sigterm_is_answered {
     use super::{Backend, a_running_request_is_answered};
 
@@ -95,8 +114,9 @@ impl Form {
         let is_full = environment("PROVESI_SOAK").is_some_and(|value| value == "1");
         let (short, full) = match trouble {
             Trouble::Kills => (5, 200),
-            Trouble::Swaps => (3, 60),
+            Trouble::Swaps => (3, 30),
             Trouble::Restarts => (2, 30),
+            Trouble::All => (3, 40),
         };
         let (clients, times) = if is_full { (16, full) } else { (4, short) };
         let seed = environment("PROVESI_SOAK_SEED");
@@ -106,47 +126,74 @@ impl Form {
 }
 
 async fn orders_outlive(trouble: Trouble, backend: Backend) {
-    let started = match trouble {
-        Trouble::Swaps => Process::start_with_own_cache(backend).await,
-        _ => Process::start(backend).await,
-    };
-    let Some(mut process) = started else { return };
+    let Some(mut stage) = Stage::start(trouble, backend).await else { return };
     let form = Form::chosen(trouble);
     say(&format!("{trouble:?} on {backend:?}: seed {}", form.seed));
     let mut rng = StdRng::seed_from_u64(form.seed);
-    let (cliente, operario) = (process.token("cliente").await, process.token("operario").await);
-    ledger::fill(&process, &operario).await;
-    let initial = ledger::stock(&process, &operario).await;
+    let (cliente, operario) = (stage.process.token("cliente").await, stage.process.token("operario").await);
+    ledger::fill(&stage.process, &operario).await;
+    let initial = ledger::stock(&stage.process, &operario).await;
 
     let (phase, watched) = watch::channel(Phase::Down);
-    let renamer = Renamer::new(&process, operario.clone(), watched.clone()).await;
+    let renamer = Renamer::new(&stage.process, operario.clone(), watched.clone()).await;
     let clients: Vec<Client> = (0..form.clients)
         .map(|number| Client::new(number, cliente.clone(), StdRng::seed_from_u64(rng.random()), watched.clone()))
         .collect();
     let placing = join_all(clients.into_iter().map(Client::place_until_over));
-    let making = trouble.make(&mut process, form.times, &mut rng, &phase);
-    let ((), clients, renamer) = tokio::join!(making, placing, renamer.rename_until_over());
-    eventually("nothing is half done", RECOVERY, async || ledger::is_settled(&process, &operario).await).await;
-    let clients = join_all(clients.into_iter().map(Client::repeat_all)).await;
+    let keeping = keep_if_cached(&stage, watched);
+    let making = trouble.make(&mut stage, &operario, form.times, &mut rng, &phase);
+    let (done, clients, renamer, reads) = tokio::join!(making, placing, renamer.rename_until_over(), keeping);
 
+    let process = &mut stage.process;
+    eventually("nothing is half done", RECOVERY, async || ledger::is_settled(process, &operario).await).await;
+    let clients = join_all(clients.into_iter().map(Client::repeat_all)).await;
     let kept = clients.iter().flat_map(|client| &client.kept);
-    ledger::check(&process, &operario, initial, kept, renamer.order()).await;
-    let renames = renamer.check(&process).await;
+    let decided = ledger::check(process, &operario, initial, kept, renamer.order()).await;
+    let databases = Databases::open(process).await;
+    let told = tally::check(process, &databases, &decided).await;
+    let renames = renamer.check(process, &databases).await;
+    databases.close().await;
     process.terminate();
     assert_eq!(process.end().await.code(), Some(0), "a host that has recovered stops as any other");
 
+    say(&format!(
+        "{trouble:?} on {backend:?}: {done}, {}; {} events of orders and {} of {renames} renames delivered, 0 lost, 0 \
+         with two effects, {} not at the first attempt{}; seed {}",
+        figures(&clients),
+        told.events,
+        3 * renames,
+        told.later,
+        reads.map_or_else(String::new, |reads| beside(process, &reads)),
+        form.seed
+    ));
+}
+
+/// Keeps values in a cache where there is one.
+fn keep_if_cached(stage: &Stage, watched: watch::Receiver<Phase>) -> impl Future<Output = Option<Reads>> + use<> {
+    let is_cached = stage.neighbours.is_some();
+    async move { if is_cached { Some(keeper::keep_until_over(watched).await) } else { None } }
+}
+
+/// Says what clients were told; something must have been.
+fn figures(clients: &[Client]) -> String {
     let acknowledged = clients.iter().flat_map(|client| &client.kept).filter(|(_, order)| order.confirmed).count();
     let answered: usize = clients.iter().map(|client| client.kept.len()).sum();
     let requests: u64 = clients.iter().map(|client| client.requests).sum();
     let half_done: usize = clients.iter().map(|client| client.half_done).sum();
-    say(&format!(
-        "{trouble:?} on {backend:?}: {} times, {requests} requests, {acknowledged} orders acknowledged, {} rejected, \
-         {half_done} left half done, {renames} renames told to orders and inventory, seed {}",
-        form.times,
-        answered - acknowledged,
-        form.seed
-    ));
     assert!(acknowledged > 0, "no order was acknowledged");
+    format!(
+        "{} clients, {requests} requests, {acknowledged} orders acknowledged, {} rejected, {half_done} left half done",
+        clients.len(),
+        answered - acknowledged
+    )
+}
+
+/// Says what a cache and a peer did that are in trouble of their own; both must have been in it.
+fn beside(process: &Process, reads: &Reads) -> String {
+    let traps = process.logged(&["guest fault", r#""service.name":"inventory""#, r#""fault.kind":"trap""#]);
+    assert!(traps > 0, "the peer has not trapped");
+    let Reads { found, empty } = reads;
+    format!(", {traps} traps of a peer, {found} values found in the cache and {empty} not")
 }
 
 async fn a_running_request_is_answered(backend: Backend) {

@@ -23,7 +23,7 @@ const REPEATS: usize = 5;
 /// Where the host is.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Killed.
+    /// Killed, or not to be asked.
     Down,
     /// At an address, in trouble.
     Up(String),

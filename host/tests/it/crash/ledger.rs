@@ -57,15 +57,16 @@ pub(super) async fn is_settled(process: &Process, operario: &str) -> bool {
 }
 
 /// Checks that keys and orders match one to one, but for one order without a key, and that what was confirmed is what
-/// has left the warehouses.
+/// has left the warehouses; returns what others have to be told of each order.
 pub(super) async fn check<'c>(
     process: &Process,
     operario: &str,
     initial: Stock,
     kept: impl Iterator<Item = &'c (Wish, Placed)>,
     without_key: i64,
-) {
+) -> BTreeMap<i64, &'static str> {
     let mut orders = orders(process, operario).await;
+    let decided = orders.iter().map(|(id, order)| (*id, topic(order))).collect();
     assert!(orders.remove(&without_key).is_some(), "{without_key} is gone");
     let mut told = BTreeSet::new();
     for (wish, placed) in kept {
@@ -85,6 +86,16 @@ pub(super) async fn check<'c>(
         row.expect("a confirmed order has a warehouse with such stock").0 -= number(&order["units"]);
     }
     assert_eq!(stock(process, operario).await, expected);
+    decided
+}
+
+/// Returns the topic of what is told of an order that is settled.
+fn topic(order: &Value) -> &'static str {
+    match order["status"].as_str() {
+        Some("CONFIRMED") => "orders.confirmed",
+        Some("REJECTED") => "orders.rejected",
+        _ => panic!("not settled: {order}"),
+    }
 }
 
 /// Reads all orders, by id.

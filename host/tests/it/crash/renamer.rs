@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use provesi::db::{Bounds, Cell, Database, Storage};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::RECOVERY;
 use super::client::Phase;
+use super::databases::Databases;
 use crate::support::{Process, eventually, send, try_send};
 
 /// What is renamed: nobody else orders or restocks it.
@@ -16,18 +16,6 @@ const PRODUCT: &str = "/api/products/1/";
 
 /// Pause between two renames: their events have one key, and are handled one after the other.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Longest wait for a connection.
-const WAIT: Duration = Duration::from_secs(10);
-
-/// What one number needs.
-const BOUNDS: Bounds = Bounds {
-    connections: 1,
-    result_bytes: 1 << 20,
-    statement_bytes: 1 << 10,
-    params_bytes: 1 << 10,
-    statement_timeout: WAIT,
-};
 
 /// Who renames.
 pub(super) struct Renamer {
@@ -86,8 +74,7 @@ impl Renamer {
 
     /// Checks that the copies agree with the product, and that each event was handled once; returns how many renames
     /// there were.
-    pub(super) async fn check(&self, process: &Process) -> i64 {
-        let databases = Databases::open(process).await;
+    pub(super) async fn check(&self, process: &Process, databases: &Databases) -> i64 {
         // The product counts its changes itself, those included that nobody was answered.
         let renames = databases.number("products", "SELECT version FROM products WHERE id = 1").await;
         assert!(renames > 0, "nothing was renamed");
@@ -105,48 +92,6 @@ impl Renamer {
         let stock = process.get(&format!("/api/inventory/{text}/"), &self.operario).await.body;
         let rows = stock.as_array().expect("a bare array");
         assert!(!rows.is_empty() && rows.iter().all(|row: &Value| row["product_name"] == name), "{name}: {stock}");
-        databases.close().await;
         renames
-    }
-}
-
-/// Databases of services, read beside the host and not through it.
-struct Databases([(&'static str, Database); 3]);
-
-impl Databases {
-    async fn open(process: &Process) -> Self {
-        let storage = match process.url().as_str() {
-            "sqlite:" => Storage::sqlite(process.data().join("db"), WAIT).expect("the folder is there"),
-            url => Storage::postgres(url, WAIT).await.expect("the server runs"),
-        };
-        Self([
-            Self::open_one(&storage, "products").await,
-            Self::open_one(&storage, "orders").await,
-            Self::open_one(&storage, "inventory").await,
-        ])
-    }
-
-    async fn open_one(storage: &Storage, owner: &'static str) -> (&'static str, Database) {
-        (owner, storage.open(owner, BOUNDS).await.expect("the database is there"))
-    }
-
-    /// Counts the events that a service has handled.
-    async fn handled(&self, owner: &str) -> i64 {
-        self.number(owner, "SELECT COUNT(*) FROM provesi_inbox").await
-    }
-
-    /// Reads one number.
-    async fn number(&self, owner: &str, select: &str) -> i64 {
-        let (_, database) = self.0.iter().find(|(name, _)| *name == owner).expect("it was opened");
-        let rows = database.query(select, &[]).await.expect("an answer");
-        let row = rows.rows().next().expect("a row");
-        let [Cell::Integer(number)] = row[..] else { panic!("one number, not {row:?}") };
-        number
-    }
-
-    async fn close(self) {
-        for (_, database) in &self.0 {
-            database.close().await;
-        }
     }
 }

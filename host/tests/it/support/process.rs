@@ -68,7 +68,12 @@ impl Process {
     /// Starts as [`Process::start`] does, for components that no other test deploys: what they are compiled to goes
     /// with the process.
     pub(crate) async fn start_with_own_cache(backend: Backend) -> Option<Self> {
-        let mut process = Self::new(backend, Cache::Own, &Setup::default())?;
+        Self::start_as_with_own_cache(backend, &Setup::default()).await
+    }
+
+    /// The same of a host that is not as usual.
+    pub(crate) async fn start_as_with_own_cache(backend: Backend, setup: &Setup<'_>) -> Option<Self> {
+        let mut process = Self::new(backend, Cache::Own, setup)?;
         process.start_again().await;
         Some(process)
     }
@@ -170,13 +175,25 @@ impl Process {
 
     /// Uploads a component as the next revision of a service, with all of its traffic; it has to be accepted.
     pub(crate) async fn deploy(&self, service: &str, component: Vec<u8>) {
+        let (status, text) = self.upload(service, component).await.expect("an answer to a deploy");
+        assert_eq!(status, 201, "{service}: {text}");
+    }
+
+    /// The same, of a host that may be gone or lack its databases: says whether it was accepted, and never that it was
+    /// refused for what it is.
+    pub(crate) async fn try_deploy(&self, service: &str, component: Vec<u8>) -> bool {
+        let Some((status, text)) = self.upload(service, component).await else { return false };
+        assert!(status == 201 || status >= 500, "{service}: {status} {text}");
+        status == 201
+    }
+
+    /// Uploads a component; returns the status and the body, none when the host is gone.
+    async fn upload(&self, service: &str, component: Vec<u8>) -> Option<(u16, String)> {
         let url = format!("{}/v1/services/{service}/revisions", self.admin);
         let request = self.client.post(url).bearer_auth(self.admin_token()).timeout(DEPLOY);
         let request = request.header("content-type", "application/wasm").body(component);
-        let response = request.send().await.expect("an answer to a deploy");
-        let status = response.status().as_u16();
-        let text = response.text().await.expect("a body");
-        assert_eq!(status, 201, "{service}: {text}");
+        let response = request.send().await.ok()?;
+        Some((response.status().as_u16(), response.text().await.ok()?))
     }
 
     /// Returns the operators' address of this start, `http://host:port`.
@@ -248,6 +265,12 @@ impl Process {
         self.child.as_mut().and_then(|child| child.try_wait().expect("a child can be asked"))
     }
 
+    /// Counts the lines of all starts that hold each of some texts.
+    pub(crate) fn logged(&self, texts: &[&str]) -> usize {
+        let logs = (1..=self.starts).map(|start| std::fs::read_to_string(self.log(start)).unwrap_or_default());
+        logs.map(|log| log.lines().filter(|line| texts.iter().all(|text| line.contains(text))).count()).sum()
+    }
+
     fn log(&self, start: u32) -> PathBuf {
         self.folder.path().join(format!("host-{start}.log"))
     }
@@ -279,7 +302,8 @@ pub(crate) async fn try_send(request: RequestBuilder) -> Option<Answer> {
     let response = request.timeout(ANSWER).send().await.ok()?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.ok()?;
-    let body = serde_json::from_slice(&bytes).expect("a whole answer is JSON");
+    let body =
+        if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("a whole answer is JSON") };
     Some(Answer { status, headers, body })
 }
 

@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper::header::{HOST, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -24,8 +24,8 @@ const HEALTH: &str = "/health/";
 
 /// A connection.
 pub(crate) struct Client {
-    sender: SendRequest<Empty<Bytes>>,
-    connection: Pin<Box<Connection<TokioIo<TcpStream>, Empty<Bytes>>>>,
+    sender: SendRequest<Full<Bytes>>,
+    connection: Pin<Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
     host: String,
 }
 
@@ -50,13 +50,26 @@ impl Client {
 
     /// Sends a GET and reads the answer.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
-        let answer = timeout(ANSWER, self.exchange(path)).await;
+        let request = Request::get(path).header(HOST, self.host.as_str()).body(Full::default())?;
+        self.send(path, request).await
+    }
+
+    /// Posts JSON, with a token unless it is empty, and reads the answer.
+    pub(crate) async fn post(&mut self, path: &str, token: &str, json: String) -> anyhow::Result<Answer> {
+        let mut request = Request::post(path).header(HOST, self.host.as_str()).header(CONTENT_TYPE, "application/json");
+        if !token.is_empty() {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.send(path, request.body(Full::from(json))?).await
+    }
+
+    async fn send(&mut self, path: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+        let answer = timeout(ANSWER, self.exchange(path, request)).await;
         answer.with_context(|| format!("{path} was not answered within {ANSWER:?}"))?
     }
 
-    async fn exchange(&mut self, path: &str) -> anyhow::Result<Answer> {
-        let Self { sender, connection, host } = self;
-        let request = Request::get(path).header(HOST, host.as_str()).body(Empty::<Bytes>::new())?;
+    async fn exchange(&mut self, path: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+        let Self { sender, connection, .. } = self;
         let exchange = async {
             sender.ready().await?;
             let response = sender.send_request(request).await?;
