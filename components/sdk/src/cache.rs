@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Result;
 use crate::bindings::provesi::platform::cache as wit;
+use crate::{Result, json};
 
 /// Returns a value; none when it is gone, or when another revision has stored it in another shape.
 pub fn get<T: DeserializeOwned>(key: &str) -> Option<T> {
@@ -22,7 +22,7 @@ pub fn get<T: DeserializeOwned>(key: &str) -> Option<T> {
 /// # Panics
 /// When the value is no JSON: a map with keys that are no text.
 pub fn set<T: Serialize + ?Sized>(key: &str, value: &T, ttl: Duration) {
-    let value = serde_json::to_vec(value).expect("a value has only keys that are text");
+    let value = json::to_vec(value).expect("a value has only keys that are text");
     wit::set(key, &value, u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
 }
 

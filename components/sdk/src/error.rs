@@ -1,8 +1,6 @@
 //! Why a handler has no success to answer, in the three shapes of the contract.
 
-use std::collections::BTreeMap;
-
-use serde_json::json;
+use serde::{Serialize, Serializer};
 
 use crate::{Response, sql};
 
@@ -34,14 +32,30 @@ pub enum Error {
     Sql(sql::Error),
 }
 
-/// Messages by field.
+/// Messages by field, which are in the order of their names.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct FieldErrors(BTreeMap<String, Vec<String>>);
+pub struct FieldErrors(Vec<(String, Vec<String>)>);
+
+/// The body of [`Error::Refused`].
+#[derive(Serialize)]
+struct Refused<'m> {
+    error: &'m str,
+}
+
+/// The body of [`Error::Rejected`].
+#[derive(Serialize)]
+struct Rejected<'m> {
+    detail: &'m str,
+}
 
 impl FieldErrors {
     /// Adds a message to a field.
     pub fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.entry(field.to_owned()).or_default().push(message.into());
+        let message = message.into();
+        match self.0.binary_search_by(|(name, _)| name.as_str().cmp(field)) {
+            Ok(at) => self.0[at].1.push(message),
+            Err(at) => self.0.insert(at, (field.to_owned(), vec![message])),
+        }
     }
 
     /// Says whether there is none.
@@ -55,6 +69,12 @@ impl FieldErrors {
     /// When there are any.
     pub fn into_result(self) -> Result<()> {
         if self.is_empty() { Ok(()) } else { Err(Error::Fields(self)) }
+    }
+}
+
+impl Serialize for FieldErrors {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(field, messages)| (field, messages)))
     }
 }
 
@@ -98,20 +118,20 @@ impl Error {
     /// On a wrong statement, which is a bug of the service: the host logs the trap and answers 502.
     pub fn into_response(self) -> Response {
         match self {
-            Self::Refused { status, message } => Response::json(status, &json!({ "error": message })),
+            Self::Refused { status, message } => Response::json(status, &Refused { error: &message }),
             Self::Rejected { status, detail, retry_after } => {
-                let response = Response::json(status, &json!({ "detail": detail }));
+                let response = Response::json(status, &Rejected { detail: &detail });
                 match retry_after {
                     Some(seconds) => response.header("retry-after", seconds.to_string()),
                     None => response,
                 }
             }
-            Self::Fields(errors) => Response::json(400, &errors.0),
+            Self::Fields(errors) => Response::json(400, &errors),
             Self::Sql(sql::Error::Invalid(what)) => panic!("a statement is wrong: {what}"),
             Self::Sql(sql::Error::Constraint(broken)) => {
                 panic!("constraint {:?} ({:?}) was not expected", broken.name, broken.kind)
             }
-            Self::Sql(_) => Response::json(503, &json!({ "error": "La base de datos no está disponible" }))
+            Self::Sql(_) => Response::json(503, &Refused { error: "La base de datos no está disponible" })
                 .header("retry-after", "1"),
         }
     }
@@ -120,5 +140,26 @@ impl Error {
 impl From<sql::Error> for Error {
     fn from(error: sql::Error) -> Self {
         Self::Sql(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(error: Error) -> String {
+        String::from_utf8(error.into_response().body).expect("UTF-8")
+    }
+
+    #[test]
+    fn each_kind_of_error_has_its_shape() {
+        assert_eq!(body(Error::conflict("ya \"está\"")), r#"{"error":"ya \"está\""}"#);
+        let rejected = Error::Rejected { status: 429, detail: "luego".to_owned(), retry_after: Some(3) };
+        assert_eq!(body(rejected), r#"{"detail":"luego"}"#);
+        let mut errors = FieldErrors::default();
+        for (field, message) in [("name", "a"), ("age", "b"), ("name", "c")] {
+            errors.add(field, message);
+        }
+        assert_eq!(body(Error::Fields(errors)), r#"{"age":["b"],"name":["a","c"]}"#);
     }
 }

@@ -4,7 +4,7 @@
 //! requests with one key meet at its primary key. Needs [`MIGRATION`].
 
 use crate::sql::{self, Connection, Transaction};
-use crate::{Error, Migration, Request, Response, Result, clock, params, row};
+use crate::{Error, Migration, Request, Response, Result, clock, json, params, row};
 
 /// The table of keys, for the service's list of migrations.
 pub const MIGRATION: Migration = Migration::new(
@@ -157,7 +157,7 @@ fn without_passwords(body: &[u8]) -> Vec<u8> {
     match serde_json::from_slice(body) {
         Ok(serde_json::Value::Object(mut object)) => {
             object.retain(|name, _| !name.contains("password"));
-            serde_json::to_vec(&object).unwrap_or_default()
+            json::to_vec(&object).unwrap_or_default()
         }
         _ => body.to_owned(),
     }

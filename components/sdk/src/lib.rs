@@ -10,12 +10,14 @@
 pub mod cache;
 pub mod clock;
 pub mod config;
+mod decimal;
 mod error;
 pub mod events;
 mod exports;
 mod first_rows;
 pub mod idempotency;
 mod input;
+mod json;
 pub mod list;
 pub mod log;
 mod money;

@@ -8,13 +8,16 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::sql::{self, Connection, Database, Value};
-use crate::{Error, FieldErrors, Request, Response, Result, Timestamp};
+use crate::{Error, FieldErrors, Request, Response, Result, Timestamp, json};
 
 /// Largest `limit`.
 pub const MAX_LIMIT: i64 = 500;
 
 /// Largest list in bytes: what the host lets through as the body of a response, unless it is told otherwise.
 const MAX_BODY: usize = 8 << 20;
+
+/// Room for the first items of a list.
+const CAPACITY: usize = 4 << 10;
 
 /// A list under construction: conditions, their parameters, and the page.
 pub struct List<'r> {
@@ -106,9 +109,9 @@ impl<'r> List<'r> {
         self.errors.into_result()?;
         let filter = match self.conditions.as_slice() {
             [] => String::new(),
-            conditions => format!(" WHERE {}", conditions.join(" AND ")),
+            conditions => " WHERE ".to_owned() + &conditions.join(" AND "),
         };
-        let mut statement = format!("{select}{filter} ORDER BY {order}");
+        let mut statement = [select, filter.as_str(), " ORDER BY ", order].concat();
         if let Some(limit) = self.limit {
             let _ = write!(statement, " LIMIT {limit} OFFSET {}", self.offset);
         } else if self.offset > 0 {
@@ -123,7 +126,7 @@ impl<'r> List<'r> {
             return Ok(response);
         }
         let from = select.rfind(" FROM ").map_or("", |at| &select[at..]);
-        let count = format!("SELECT COUNT(*){from}{filter}");
+        let count = ["SELECT COUNT(*)", from, filter.as_str()].concat();
         let (total,) = Database.first::<(i64,)>(&count, &self.params)?.unwrap_or((0,));
         let response = response.header("x-total-count", total.to_string());
         Ok(match self.limit.and_then(|limit| links(self.request, limit, self.offset, total)) {
@@ -156,12 +159,13 @@ impl<'r> List<'r> {
 /// When a value is no JSON: a map with keys that are no text.
 pub fn json<T: Serialize>(items: impl IntoIterator<Item = T>) -> Result<Response> {
     // Value by value: what is too large must not fill the memory first.
-    let mut body = vec![b'['];
+    let mut body = Vec::with_capacity(CAPACITY);
+    body.push(b'[');
     for item in items {
         if body.len() > 1 {
             body.push(b',');
         }
-        serde_json::to_writer(&mut body, &item).expect("a response has only keys that are text");
+        json::write(&mut body, &item).expect("a response has only keys that are text");
         if body.len() >= MAX_BODY {
             return Err(too_large());
         }

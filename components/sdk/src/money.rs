@@ -6,20 +6,40 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
+use crate::decimal;
+
 /// An amount in cents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(pub i64);
 
+/// Bytes of the longest amount: a sign, 17 digits, a point and two places.
+const LONGEST: usize = 21;
+
+impl Money {
+    /// Shows it in a buffer.
+    fn show(self, buffer: &mut [u8; LONGEST]) -> &str {
+        let cents = self.0.unsigned_abs();
+        let (whole, places) = buffer.split_at_mut(LONGEST - 3);
+        places[0] = b'.';
+        decimal::fill(&mut places[1..], cents % 100);
+        let mut start = decimal::end(whole, cents / 100);
+        if self.0 < 0 {
+            start -= 1;
+            whole[start] = b'-';
+        }
+        std::str::from_utf8(&buffer[start..]).expect("a sign, digits and a point are ASCII")
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        write!(f, "{sign}{}.{:02}", self.0.unsigned_abs() / 100, self.0.unsigned_abs() % 100)
+        f.write_str(self.show(&mut [0; LONGEST]))
     }
 }
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.show(&mut [0; LONGEST]))
     }
 }
 
@@ -63,7 +83,15 @@ mod tests {
 
     #[test]
     fn amounts_are_shown_with_two_places() {
-        for (cents, shown) in [(0, "0.00"), (5, "0.05"), (4_500_000, "45000.00"), (-150, "-1.50")] {
+        for (cents, shown) in [
+            (0, "0.00"),
+            (5, "0.05"),
+            (4_500_000, "45000.00"),
+            (-150, "-1.50"),
+            (-7, "-0.07"),
+            (i64::MAX, "92233720368547758.07"),
+            (i64::MIN, "-92233720368547758.08"),
+        ] {
             assert_eq!(Money(cents).to_string(), shown);
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::json;
+
 /// A response.
 #[derive(Debug)]
 pub struct Response {
@@ -19,7 +21,7 @@ impl Response {
     /// # Panics
     /// When the value is no JSON: a map with keys that are no text.
     pub fn json<T: Serialize + ?Sized>(status: u16, body: &T) -> Self {
-        let body = serde_json::to_vec(body).expect("a response has only keys that are text");
+        let body = json::to_vec(body).expect("a response has only keys that are text");
         Self { status, headers: Vec::new(), body }
     }
 

@@ -1,11 +1,16 @@
 //! The table of routes: what the host is told and what answers.
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+use schemars::consts::meta_schemas::DRAFT2020_12;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Value;
 
 use crate::bindings::exports::provesi::platform::service::Method;
 pub use crate::bindings::exports::provesi::platform::service::MigrationPhase;
-use crate::schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
-use crate::{Request, Response, Result};
+use crate::{Request, Response, Result, json};
 
 /// Answers one operation.
 pub type Handler = fn(&Request) -> Result<Response>;
@@ -187,6 +192,58 @@ impl Route {
 }
 
 fn schema<T: JsonSchema>() -> String {
-    let generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
-    serde_json::to_string(&generator.into_root_schema_for::<T>()).unwrap_or_default()
+    root(T::json_schema, T::schema_name)
+}
+
+/// Makes a whole schema of a type's; one function for all types, where `into_root_schema_for` is one for each.
+fn root(of_type: fn(&mut SchemaGenerator) -> Schema, name: fn() -> Cow<'static, str>) -> String {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema = of_type(&mut generator);
+    if schema.get("title").is_none() {
+        schema.insert("title".to_owned(), Value::String(name().into_owned()));
+    }
+    schema.insert("$schema".to_owned(), Value::String(DRAFT2020_12.to_owned()));
+    let definitions = generator.take_definitions(true);
+    if !definitions.is_empty() {
+        schema.insert("$defs".to_owned(), Value::Object(definitions));
+    }
+    json::to_vec(&schema).ok().and_then(|text| String::from_utf8(text).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Pet {
+        /// What it is called.
+        name: String,
+        /// Those that live with it.
+        friends: Vec<Friend>,
+        age: Option<u8>,
+        best: Option<Friend>,
+    }
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Friend {
+        since: crate::Timestamp,
+        notes: BTreeMap<String, f64>,
+    }
+
+    fn same<T: JsonSchema>() {
+        let whole = SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>();
+        assert_eq!(schema::<T>(), serde_json::to_string(&whole).expect("JSON"));
+    }
+
+    #[test]
+    fn a_schema_is_the_one_that_schemars_makes() {
+        same::<Pet>();
+        same::<Vec<Pet>>();
+        same::<Option<Friend>>();
+        same::<String>();
+    }
 }

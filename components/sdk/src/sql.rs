@@ -10,8 +10,8 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
-use crate::Timestamp;
 use crate::bindings::provesi::platform::sql as wit;
+use crate::{Timestamp, json};
 
 pub use self::rows::{Cell, Cells, FromCell, FromRow, Rows};
 pub use self::write::{Column, Unique, insert, update};
@@ -108,7 +108,7 @@ impl Transaction {
     /// # Errors
     /// See [`Error`]; [`Error::Invalid`] also without the grant `events`.
     pub fn publish(&self, topic: &str, key: impl Display, payload: &impl Serialize) -> Result<(), Error> {
-        let payload = serde_json::to_vec(payload)
+        let payload = json::to_vec(payload)
             .map_err(|error| Error::Invalid(format!("the payload of {topic:?} is no JSON: {error}")))?;
         self.0.publish(&wit::Event { topic: topic.to_owned(), key: key.to_string(), payload })
     }

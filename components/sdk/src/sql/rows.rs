@@ -115,26 +115,31 @@ impl<'r> Cells<'r> {
     }
 
     fn next(&mut self) -> Option<Cell<'r>> {
-        let tag = *self.rest.split_off_first()?;
-        Some(match tag {
-            0 => Cell::Null,
-            1 | 2 => Cell::Boolean(tag == 2),
-            3 => Cell::Integer(i64::from_le_bytes(self.word()?)),
-            4 => Cell::Real(f64::from_le_bytes(self.word()?)),
-            5 => Cell::Text(std::str::from_utf8(self.sized()?).ok()?),
-            6 => Cell::Blob(self.sized()?),
-            7 => Cell::Timestamp(i64::from_le_bytes(self.word()?)),
+        let (tag, rest) = self.rest.split_first()?;
+        let (cell, rest) = match tag {
+            0 => (Cell::Null, rest),
+            1 => (Cell::Boolean(false), rest),
+            2 => (Cell::Boolean(true), rest),
+            3 | 4 | 7 => {
+                let (word, rest) = rest.split_first_chunk()?;
+                let cell = match tag {
+                    3 => Cell::Integer(i64::from_le_bytes(*word)),
+                    4 => Cell::Real(f64::from_le_bytes(*word)),
+                    _ => Cell::Timestamp(i64::from_le_bytes(*word)),
+                };
+                (cell, rest)
+            }
+            5 | 6 => {
+                let (len, rest) = rest.split_first_chunk()?;
+                let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+                let (bytes, rest) = rest.split_at_checked(len)?;
+                let cell = if *tag == 5 { Cell::Text(std::str::from_utf8(bytes).ok()?) } else { Cell::Blob(bytes) };
+                (cell, rest)
+            }
             _ => return None,
-        })
-    }
-
-    fn word(&mut self) -> Option<[u8; 8]> {
-        self.rest.split_off(..8)?.try_into().ok()
-    }
-
-    fn sized(&mut self) -> Option<&'r [u8]> {
-        let len = u32::from_le_bytes(self.rest.split_off(..4)?.try_into().ok()?);
-        self.rest.split_off(..usize::try_from(len).ok()?)
+        };
+        self.rest = rest;
+        Some(cell)
     }
 }
 
