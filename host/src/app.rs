@@ -105,10 +105,11 @@ impl App {
         let tables: ServiceTables = Box::new(move || Ok(Config::load(&file)?.services));
         let grantable = Grantable { identity: Arc::clone(&identity), hasher, cache: Arc::clone(&cache) };
         let engine = Arc::clone(&runtime);
-        let registry = Registry::open(engine, storage, grantable, tables, told, Arc::clone(&board)).await?;
+        let call_depth = config.runtime.call_depth;
+        let registry = Registry::open(engine, storage, grantable, tables, told, Arc::clone(&board), call_depth).await?;
         let registry = Arc::new(registry);
         registry.restore(&config.services).await?;
-        let dispatch = Arc::new(Dispatch::new(config.runtime.call_depth, Arc::clone(&feed)));
+        let dispatch = Arc::new(Dispatch::new(call_depth, Arc::clone(&feed)));
         let (services, caller, told) = (Arc::clone(&registry), Arc::clone(&dispatch), Arc::clone(&feed));
         let events = Arc::new(Events::open(&config.events, own, services, caller, told).await?);
         let tasks = Arc::new(Tasks::new(Arc::clone(&registry), Arc::clone(&dispatch), board, options.demo));

@@ -97,7 +97,7 @@ struct State {
 }
 
 impl Registry {
-    /// Opens the registry; nothing lives until [`Registry::restore`].
+    /// Opens the registry for typed calls up to a depth; nothing lives until [`Registry::restore`].
     ///
     /// # Errors
     /// When its database cannot be used.
@@ -108,8 +108,9 @@ impl Registry {
         tables: ServiceTables,
         feed: Arc<Feed>,
         tasks: Arc<Board>,
+        call_depth: u8,
     ) -> Result<Self, StoreError> {
-        let workshop = Workshop::new(runtime, storage, grantable);
+        let workshop = Workshop::new(runtime, storage, grantable, call_depth);
         let store = Store::open(workshop.storage()).await?;
         Ok(Self {
             workshop,

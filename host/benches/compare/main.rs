@@ -29,6 +29,9 @@ mod stage;
 mod turns;
 #[path = "../twin/twin.rs"]
 mod twin;
+#[path = "../../tests/it/support/ward.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod ward;
 mod wrk;
 
 use std::path::{Path, PathBuf};

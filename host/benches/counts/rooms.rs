@@ -104,7 +104,7 @@ async fn open(folder: &Path, services: Services) -> anyhow::Result<Parts> {
     let cache = Arc::new(Cache::open(&config.cache).await?);
     let board = Arc::new(Board::open(own, Sharing::Alone).await?);
     let grantable = Grantable { identity: Arc::clone(&identity), hasher, cache };
-    let registry = Registry::open(runtime, storage, grantable, tables, feed, board).await?;
+    let registry = Registry::open(runtime, storage, grantable, tables, feed, board, config.runtime.call_depth).await?;
     registry.restore(&config.services).await?;
     Ok((registry, identity, database, typed))
 }

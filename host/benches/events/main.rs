@@ -32,6 +32,8 @@ mod report;
 #[path = "../support/settings.rs"]
 mod settings;
 mod silent;
+#[path = "../../tests/it/support/ward.rs"]
+mod ward;
 
 use std::path::PathBuf;
 use std::time::Duration;

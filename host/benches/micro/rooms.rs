@@ -151,9 +151,10 @@ async fn open(folder: &Path, tables: &str) -> anyhow::Result<(Registry, Arc<Disp
     let board = Arc::new(Board::open(own, Sharing::Alone).await?);
     let grantable = Grantable { identity: Arc::clone(&identity), hasher, cache };
     let tables: ServiceTables = Box::new(|| Ok(BTreeMap::new()));
-    let registry = Registry::open(runtime, storage, grantable, tables, Arc::clone(&feed), board).await?;
+    let call_depth = config.runtime.call_depth;
+    let registry = Registry::open(runtime, storage, grantable, tables, Arc::clone(&feed), board, call_depth).await?;
     registry.restore(&config.services).await?;
-    let dispatch = Arc::new(Dispatch::new(config.runtime.call_depth, feed));
+    let dispatch = Arc::new(Dispatch::new(call_depth, feed));
     Ok((registry, dispatch, identity))
 }
 

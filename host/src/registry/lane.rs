@@ -25,11 +25,23 @@ const RETRY_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(
 /// The instances of the engine, of which requests may take half: the other half is for the typed calls that those
 /// make, which otherwise could wait for one another until their deadlines.
 pub(super) struct Pool {
-    /// Of requests, and of typed calls.
-    instances: [Arc<Semaphore>; 2],
+    gates: Gates,
     /// How many invocations of one service may run at once, so that none takes all that there is: half of the requests
     /// or half of the typed calls.
     share: u32,
+    call_depth: u8,
+}
+
+/// Permits for requests, for the typed calls of all depths, and one more for each depth from the second on.
+///
+/// A call waits only for deeper ones of its request. Those of the greatest depth wait for none, so the permit of that
+/// depth always comes back, and with it that of the depth above: calls in a circle never wait for one another for ever,
+/// however many there are.
+#[derive(Clone)]
+struct Gates {
+    requests: Arc<Semaphore>,
+    typed_calls: Arc<Semaphore>,
+    deep: Vec<Arc<Semaphore>>,
 }
 
 /// The way of one service's invocations.
@@ -45,8 +57,8 @@ pub struct Lane {
 
 /// How many run and wait.
 struct Width {
-    /// Requests, and typed calls: a service that two others call in a circle must not wait for itself.
-    running: [Arc<Semaphore>; 2],
+    /// A service that is called in a circle must not wait for itself.
+    gates: Gates,
     concurrency: u32,
     /// What the concurrency comes to beside other services.
     granted: u32,
@@ -68,17 +80,56 @@ struct Pace(AtomicU64);
 // === impl Pool ===
 
 impl Pool {
-    /// Shares out a number of instances.
-    pub(super) fn new(max_instances: u32) -> Self {
+    /// Divides instances among requests and typed calls up to a depth.
+    pub(super) fn new(max_instances: u32, call_depth: u8) -> Self {
         let half = (max_instances / 2).max(1);
-        Self { instances: semaphores(half), share: (max_instances / 4).max(1) }
+        // A host that is too small for all of them has those of the lesser depths.
+        let deep = deeper(call_depth).min(half - 1);
+        Self { gates: Gates::new(half, half - deep, deep), share: (max_instances / 4).max(1), call_depth }
     }
 }
 
-/// Makes one of requests and one of typed calls.
-fn semaphores(permits: u32) -> [Arc<Semaphore>; 2] {
-    let permits = usize::try_from(permits).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-    [permits; 2].map(|permits| Arc::new(Semaphore::new(permits)))
+/// Counts the depths of typed calls below the first.
+fn deeper(call_depth: u8) -> u32 {
+    u32::from(call_depth.saturating_sub(1))
+}
+
+// === impl Gates ===
+
+impl Gates {
+    fn new(requests: u32, typed_calls: u32, deep: u32) -> Self {
+        let permits = |count: u32| {
+            let count = usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+            Arc::new(Semaphore::new(count))
+        };
+        let deep = (0..deep).map(|_| permits(1)).collect();
+        Self { requests: permits(requests), typed_calls: permits(typed_calls), deep }
+    }
+
+    /// Returns what a call of a depth may pass, and what it may pass besides.
+    fn at(&self, depth: u8) -> (&Arc<Semaphore>, Option<&Arc<Semaphore>>) {
+        match depth {
+            0 => (&self.requests, None),
+            depth => (&self.typed_calls, usize::from(depth).checked_sub(2).and_then(|deep| self.deep.get(deep))),
+        }
+    }
+
+    fn try_pass(&self, depth: u8) -> Option<OwnedSemaphorePermit> {
+        let (gate, deep) = self.at(depth);
+        let pass = |gate: &Arc<Semaphore>| Arc::clone(gate).try_acquire_owned().ok();
+        pass(gate).or_else(|| deep.and_then(pass))
+    }
+
+    /// Waits for one of the permits of a depth; none when there are no more.
+    async fn pass(&self, depth: u8) -> Option<OwnedSemaphorePermit> {
+        let (gate, deep) = self.at(depth);
+        let first = Arc::clone(gate).acquire_owned();
+        let Some(deep) = deep else { return first.await.ok() };
+        tokio::select! {
+            permit = first => permit.ok(),
+            permit = Arc::clone(deep).acquire_owned() => permit.ok(),
+        }
+    }
 }
 
 // === impl Lane ===
@@ -86,7 +137,7 @@ fn semaphores(permits: u32) -> [Arc<Semaphore>; 2] {
 impl Lane {
     /// Makes the way of a service that does not serve yet: nothing runs on it before [`Lane::apply`].
     pub(super) fn new(service: ServiceName, pool: Arc<Pool>) -> Self {
-        let closed = Width { running: semaphores(0), concurrency: 0, granted: 0, queue: 0 };
+        let closed = Width { gates: Gates::new(0, 0, 0), concurrency: 0, granted: 0, queue: 0 };
         Self {
             service,
             pool,
@@ -113,8 +164,10 @@ impl Lane {
                 "a service may take a quarter of runtime.max-instances at most"
             );
         }
-        let running = if granted == before.granted { before.running.clone() } else { semaphores(granted) };
-        self.width.store(Arc::new(Width { running, concurrency, granted, queue }));
+        let same = granted == before.granted;
+        let gates =
+            if same { before.gates.clone() } else { Gates::new(granted, granted, deeper(self.pool.call_depth)) };
+        self.width.store(Arc::new(Width { gates, concurrency, granted, queue }));
     }
 
     /// Waits for a turn: at most as many as the queue holds, at most until the deadline. `depth` counts the typed calls
@@ -126,22 +179,16 @@ impl Lane {
     /// # Cancel safety
     /// Dropping the future gives the place in the queue to the next one.
     pub async fn enter(&self, deadline: Instant, depth: u8) -> Result<Permit, CallError> {
-        let kind = usize::from(depth > 0);
-        let instances = &self.pool.instances[kind];
-        {
-            let width = self.width.load();
-            if let (Ok(lane), Ok(instance)) =
-                (Arc::clone(&width.running[kind]).try_acquire_owned(), Arc::clone(instances).try_acquire_owned())
-            {
-                return Ok(self.permit(lane, instance));
-            }
+        let at_once = self.width.load().gates.try_pass(depth).zip(self.pool.gates.try_pass(depth));
+        if let Some((lane, instance)) = at_once {
+            return Ok(self.permit(lane, instance));
         }
         let width = self.width.load_full();
         let _place = Place::take(&self.waiting, width.queue)
             .ok_or_else(|| CallError::Overloaded { service: self.service.clone(), retry_after: self.wait(&width) })?;
         let turn = async {
-            let lane = Arc::clone(&width.running[kind]).acquire_owned().await.ok()?;
-            let instance = Arc::clone(instances).acquire_owned().await.ok()?;
+            let lane = width.gates.pass(depth).await?;
+            let instance = self.pool.gates.pass(depth).await?;
             Some(self.permit(lane, instance))
         };
         let timed = tokio::time::timeout_at(deadline.into(), turn).await;
@@ -215,7 +262,7 @@ mod tests {
     }
 
     fn lane(concurrency: u32, queue: u32) -> Lane {
-        lane_in(&Arc::new(Pool::new(400)), &limits(concurrency, queue))
+        lane_in(&Arc::new(Pool::new(400, 8)), &limits(concurrency, queue))
     }
 
     fn soon() -> Instant {
@@ -259,7 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_service_takes_no_more_than_its_share_of_the_instances() {
-        let pool = Arc::new(Pool::new(16));
+        let pool = Arc::new(Pool::new(16, 8));
         let (greedy, modest) = (lane_in(&pool, &limits(100, 0)), lane_in(&pool, &limits(100, 0)));
         let mut held = fill(&greedy).await;
         assert_eq!(held.len(), 4, "half of the eight instances of requests");
@@ -273,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lane_follows_the_limits_that_are_applied_whichever_revision_has_them() {
-        let lane = Lane::new("a".parse().expect("a name"), Arc::new(Pool::new(400)));
+        let lane = Lane::new("a".parse().expect("a name"), Arc::new(Pool::new(400, 8)));
         assert!(fill(&lane).await.is_empty(), "it does not serve yet");
         for (concurrency, queue) in [(2, 0), (5, 3), (2, 0)] {
             lane.apply(&limits(concurrency, queue));
@@ -305,10 +352,22 @@ mod tests {
 
     #[tokio::test]
     async fn requests_leave_instances_for_their_typed_calls() {
-        let pool = Arc::new(Pool::new(4));
+        let pool = Arc::new(Pool::new(4, 8));
         let [lane, other, third] = [(); 3].map(|()| lane_in(&pool, &limits(100, 0)));
         let _held = [lane.enter(soon(), 0).await, other.enter(soon(), 0).await];
         assert!(matches!(third.enter(soon(), 0).await, Err(CallError::Overloaded { .. })));
         assert!(third.enter(soon(), 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn each_depth_has_a_permit_that_no_other_takes() {
+        let lane = lane_in(&Arc::new(Pool::new(8, 3)), &limits(1, 1));
+        let _first = lane.enter(soon(), 1).await.expect("one typed call");
+        let second = lane.enter(soon(), 2).await.expect("one that it makes in a circle");
+        let _third = lane.enter(soon(), 3).await.expect("one that this makes");
+        let mut waiting = std::pin::pin!(lane.enter(soon(), 2));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        drop(second);
+        assert!(futures::poll!(waiting.as_mut()).is_ready());
     }
 }

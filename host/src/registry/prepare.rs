@@ -156,8 +156,8 @@ impl From<ServiceError> for Refusal {
 // === impl Workshop ===
 
 impl Workshop {
-    pub(super) fn new(runtime: Arc<Runtime>, storage: Storage, grantable: Grantable) -> Self {
-        let pool = Arc::new(Pool::new(runtime.max_instances()));
+    pub(super) fn new(runtime: Arc<Runtime>, storage: Storage, grantable: Grantable, call_depth: u8) -> Self {
+        let pool = Arc::new(Pool::new(runtime.max_instances(), call_depth));
         let (databases, shared, links) = (Databases::default(), Mutex::default(), Mutex::default());
         Self { runtime, storage, grantable, databases, pool, shared, links }
     }

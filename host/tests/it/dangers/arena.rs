@@ -14,9 +14,8 @@ use crate::support::{Answer, Process, TestApp, eventually, fixture, send, servic
 /// Longest wait until a danger's own table can be written again.
 const SETTLED: Duration = Duration::from_secs(15);
 
-/// Typed calls of the service at once, and as many requests: a call that calls itself to the depth of eight takes all
-/// of them, so one permit that a danger's call keeps is missed.
-const CONCURRENCY: u32 = 8;
+/// Requests of the service at once, and as many typed calls: a permit that a danger keeps is missed by the next one.
+const CONCURRENCY: u32 = 1;
 
 /// Characters of the body that `cabi_realloc` has to find a place for.
 const BODY: usize = 100 << 10;

@@ -61,9 +61,9 @@ async fn a_circle_answers_while_every_request_that_may_run_does() {
     for limits in ["concurrency = 1", "concurrency = 256"] {
         // Nothing else ends late on a busy machine, and who waits for itself does.
         let app = start_with(&format!("limits = {{ {limits}, queue = 1024, deadline = \"20s\" }}\n")).await;
-        // All come by one side and back to it, then by both sides and no further.
-        for paths in [["/api/ping/2/"; 2], ["/api/ping/1/", "/api/pong/1/"]] {
-            let asks = (0..FLOOD).map(|n| app.get(paths[n % 2], ""));
+        // Once across, back again, and as deep as it goes, from both sides.
+        for paths in [1, 2, DEPTH].map(|hits| ["ping", "pong"].map(|side| format!("/api/{side}/{hits}/"))) {
+            let asks = (0..FLOOD).map(|n| app.get(&paths[n % 2], ""));
             for answer in join_all(asks).await {
                 assert_eq!(answer.status, 200, "{limits}, {paths:?}: {:?}", answer.body);
             }
