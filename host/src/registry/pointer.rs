@@ -191,7 +191,7 @@ impl Registry {
             let stored = self.store.revisions(service).await?;
             schema::check(service, database, &revisions, &stored).await?;
             for (revision, _) in &revisions {
-                migrate(revision).await.map_err(|error| Refusal::Migration(chain(&error)))?;
+                migrate(revision).await?;
             }
             steps.begin(Step::Activate);
             let previous = state.pointers.get(service).and_then(|pointer| pointer.way_back(&weights));

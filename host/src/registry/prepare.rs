@@ -146,7 +146,7 @@ impl From<ServiceError> for Refusal {
         match error {
             ServiceError::Link(LinkError::Denied { import, grant }) => Self::ImportDenied { import, grant },
             ServiceError::Database(error) => Self::Storage(chain(&error)),
-            ServiceError::Migration(error) => Self::Migration(chain(&error)),
+            ServiceError::Migration(error) => error.into(),
             ServiceError::Limits(error) => Self::Configuration(chain(&error)),
             other => Self::InvalidComponent(chain(&other)),
         }

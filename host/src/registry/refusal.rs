@@ -3,6 +3,8 @@
 use super::contract::Breach;
 use super::snapshot::SnapshotError;
 use super::store::StoreError;
+use crate::db::SqlError;
+use crate::db::ledger::MigrationError;
 use crate::names::{RevisionNumber, ServiceName};
 
 /// A change that was refused. What served before serves on.
@@ -102,6 +104,18 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<MigrationError> for Refusal {
+    fn from(error: MigrationError) -> Self {
+        match &error {
+            // A database that is away says nothing against the component.
+            MigrationError::Failed { source: SqlError::Unavailable(_), .. } | MigrationError::Ledger(_) => {
+                Self::Storage(chain(&error))
+            }
+            _ => Self::Migration(chain(&error)),
+        }
+    }
+}
+
 impl From<SnapshotError> for Refusal {
     fn from(error: SnapshotError) -> Self {
         match error {
@@ -129,4 +143,21 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 fn list(names: &[ServiceName]) -> String {
     names.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_not_held_against_a_component() {
+        let name = || "0001_first".to_owned();
+        let away = || SqlError::Unavailable(sqlx::Error::PoolClosed);
+        let kind = |error: MigrationError| Refusal::from(error).kind();
+        assert_eq!(kind(MigrationError::Ledger(away())), "storage-unavailable");
+        assert_eq!(kind(MigrationError::Failed { name: name(), source: away() }), "storage-unavailable");
+        let wrong = SqlError::Invalid("near \"TABEL\"".to_owned());
+        assert_eq!(kind(MigrationError::Failed { name: name(), source: wrong }), "migration-failed");
+        assert_eq!(kind(MigrationError::Changed { name: name() }), "migration-failed");
+    }
 }
