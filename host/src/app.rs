@@ -169,7 +169,7 @@ impl App {
             (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "serving on unknown addresses"),
         }
         let operators = self.operators.serve(Arc::clone(&self.admin).router(stop.clone()), stop.clone());
-        futures::join!(self.public.serve(self.gateway.router(), stop.clone()), operators);
+        futures::join!(self.public.serve(self.gateway.service(), stop.clone()), operators);
         self.admin.drain().await;
         background.close();
         background.wait().await;

@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod outbox;
 mod postgres;
 mod provision;
+mod readings;
 mod sqlite;
 mod statement;
 mod transaction;
@@ -27,9 +28,13 @@ use tokio::sync::Notify;
 
 pub use self::changes::Changes;
 use self::lease::Lease;
+use self::readings::Readings;
 pub use self::statement::Kind as StatementKind;
 pub use self::transaction::{Transaction, TransactionOptions};
 pub use self::value::{Cell, Constraint, ConstraintKind, PackedRows, SqlError, Value};
+
+/// Wait of deploys and the like for a connection: a busy machine is no reason to refuse one.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The place of all databases.
 pub struct Storage {
@@ -90,6 +95,7 @@ pub enum Caller {
 pub struct Database {
     pools: Pools,
     bounds: Bounds,
+    readings: Readings,
     /// Told of each commit that left something in the outbox.
     published: Arc<Notify>,
 }
@@ -127,18 +133,30 @@ impl Storage {
     /// # Errors
     /// When the database refuses.
     pub async fn open(&self, owner: &str, bounds: Bounds) -> Result<Database, OpenError> {
+        self.open_waiting(owner, bounds, self.acquire_timeout).await
+    }
+
+    /// Opens one for work that is better late than refused: it waits longer for a connection.
+    ///
+    /// # Errors
+    /// As for [`Storage::open`].
+    pub async fn open_patient(&self, owner: &str, bounds: Bounds) -> Result<Database, OpenError> {
+        self.open_waiting(owner, bounds, self.acquire_timeout.max(PATIENCE)).await
+    }
+
+    async fn open_waiting(&self, owner: &str, bounds: Bounds, acquire: Duration) -> Result<Database, OpenError> {
         let failed = |source| OpenError::Database { owner: owner.to_owned(), source };
         let pools = match &self.backend {
             Backend::Sqlite { folder } => {
                 let file = folder.join(format!("{owner}.sqlite3"));
-                Pools::Sqlite(sqlite::open(&file, bounds, self.acquire_timeout).await.map_err(failed)?)
+                Pools::Sqlite(sqlite::open(&file, bounds, acquire).await.map_err(failed)?)
             }
             Backend::Postgres(server) => {
                 let options = server.provision(owner).await.map_err(failed)?;
-                Pools::Postgres(postgres::open(options, bounds, self.acquire_timeout).await.map_err(failed)?)
+                Pools::Postgres(postgres::open(options, bounds, acquire).await.map_err(failed)?)
             }
         };
-        Ok(Database { pools, bounds, published: Arc::default() })
+        Ok(Database { pools, bounds, readings: Readings::default(), published: Arc::default() })
     }
 
     /// Says which database this is, for people.
@@ -169,7 +187,7 @@ impl Database {
     /// # Cancel safety
     /// Dropping the future stops the statement.
     pub async fn query_for(&self, caller: Caller, statement: &str, params: &[Value]) -> Result<PackedRows, SqlError> {
-        let kind = self.bounds.check(caller, statement, params)?;
+        let kind = self.bounds.check(caller, &self.readings, statement, params)?;
         let until = caller.until(&self.bounds);
         let mut lease = self.lease(kind, until).await?;
         lease.query(until, statement, params, self.bounds.result_bytes).await
@@ -191,7 +209,7 @@ impl Database {
     /// # Cancel safety
     /// Dropping the future stops the statement; it may have ended just before.
     pub async fn execute_for(&self, caller: Caller, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
-        let kind = self.bounds.check(caller, statement, params)?;
+        let kind = self.bounds.check(caller, &self.readings, statement, params)?;
         let until = caller.until(&self.bounds);
         let mut lease = self.lease(kind, until).await?;
         lease.execute(until, statement, params).await
@@ -216,7 +234,7 @@ impl Database {
         let until = caller.until(&self.bounds);
         let mut lease = self.lease(options.kind(), until).await?;
         lease.begin(until, options).await?;
-        Ok(Transaction::new(lease, self.bounds, caller, Arc::clone(&self.published)))
+        Ok(Transaction::new(lease, self.bounds, caller, self.readings.clone(), Arc::clone(&self.published)))
     }
 
     /// Says whether other hosts can be on the same database.
@@ -267,7 +285,13 @@ impl Caller {
 // === impl Bounds ===
 
 impl Bounds {
-    fn check(&self, caller: Caller, statement: &str, params: &[Value]) -> Result<StatementKind, SqlError> {
+    fn check(
+        &self,
+        caller: Caller,
+        readings: &Readings,
+        statement: &str,
+        params: &[Value],
+    ) -> Result<StatementKind, SqlError> {
         if statement.len() > self.statement_bytes {
             return Err(SqlError::TooLarge);
         }
@@ -276,7 +300,7 @@ impl Bounds {
         }
         let reading = match caller {
             Caller::Host => statement::classify(statement),
-            Caller::Guest { .. } => statement::classify_for_guest(statement),
+            Caller::Guest { .. } => readings.classify_for_guest(statement),
         };
         let reading = reading.map_err(SqlError::Invalid)?;
         if reading.parameters != params.len() {

@@ -140,7 +140,8 @@ impl Dispatch {
             Ok(Err(_)) => Outcome::Failed,
             Err(_) => Outcome::Fault,
         };
-        revision.stats.record(kind, started.elapsed());
+        let now = Instant::now();
+        revision.stats.record(kind, now.saturating_duration_since(started), now);
         outcome.map_err(|failure| self.failed(&revision, &request_id, failure))
     }
 

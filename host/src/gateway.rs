@@ -13,15 +13,18 @@ pub(crate) mod fuzzing;
 mod health;
 mod request;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, State};
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
 use axum::routing::get;
+use http_body::Body as _;
+use tower::{Service, ServiceExt as _};
 
 use self::body::Bodies;
 use self::error::ApiError;
@@ -30,7 +33,7 @@ use crate::dispatch::{Answer, Dispatch, View};
 use crate::identity::Identity;
 use crate::listener::{self, Bounds, Panicked, Peer, Timeouts};
 use crate::names::RequestId;
-use crate::registry::{MatchedRoute, Method, Registry, RouteMatch, Snapshot, Ticket};
+use crate::registry::{MatchedRoute, Method, Registry, Revision, RouteMatch, Snapshot, Ticket};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static X_PROVESI_REVISION: HeaderName = HeaderName::from_static("x-provesi-revision");
@@ -83,63 +86,88 @@ impl Gateway {
         }
     }
 
-    /// Makes the routes of the listener.
-    pub fn router(self: Arc<Self>) -> Router {
-        Router::new()
-            .route("/health/", get(health::gateway))
-            .route("/health/services/", get(health::services))
-            .route("/.well-known/jwks.json", get(health::jwks))
+    /// Makes what answers on the listener; it is always ready.
+    ///
+    /// Only the host's own paths go through a router: nearly every request is one for a service, whose route the
+    /// snapshot knows.
+    pub fn service(
+        self: Arc<Self>,
+    ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static {
+        let [gateway, services, jwks] = health::PATHS;
+        let own: Router = Router::new()
+            .route(gateway, get(health::gateway))
+            .route(services, get(health::services))
+            .route(jwks, get(health::jwks))
             .method_not_allowed_fallback(async || ApiError::MethodNotAllowed(vec![Method::Get]))
-            .fallback(service)
-            .with_state(self)
-            .layer(axum::middleware::from_fn(observe))
+            .with_state(Arc::clone(&self));
+        tower::service_fn(move |request: Request<Body>| {
+            let gateway = Arc::clone(&self);
+            let own = health::PATHS.contains(&request.uri().path()).then(|| own.clone());
+            let answer = move |request: Request<Body>, id: RequestId| async move {
+                let Some(own) = own else { return gateway.serve(id, request).await };
+                let Ok(response) = own.oneshot(request).await;
+                Answered { response, by: None }
+            };
+            async move { Ok::<_, Infallible>(observe(request, answer).await) }
+        })
+    }
+}
+
+/// An answer, and who gave it.
+struct Answered {
+    response: Response<Body>,
+    /// The revision and the place of its route; none when no service was asked.
+    by: Option<(Arc<Revision>, usize)>,
+}
+
+impl From<ApiError> for Answered {
+    fn from(error: ApiError) -> Self {
+        Self { response: error.into_response(), by: None }
     }
 }
 
 /// Gives each request its id and its line in the log; a panic is an answer, too.
-async fn observe(mut request: Request<Body>, next: axum::middleware::Next) -> Response<Body> {
+async fn observe<F>(request: Request<Body>, answer: impl FnOnce(Request<Body>, RequestId) -> F) -> Response<Body>
+where
+    F: Future<Output = Answered>,
+{
     let started = Instant::now();
     let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok());
     let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::generate);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    request.extensions_mut().insert(id.clone());
-    let mut response = match listener::guard(Some(id.as_str()), next.run(request)).await {
-        Ok(response) => response,
-        Err(Panicked) => axum::response::IntoResponse::into_response(ApiError::Panic),
-    };
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    // On the heap from the start: it is large, and on its way into a connection it would be moved several times.
+    let answering = Box::pin(answer(request, id.clone()));
+    let answered = listener::guard(Some(id.as_str()), answering).await;
+    let Answered { mut response, by } = answered.unwrap_or_else(|Panicked| ApiError::Panic.into());
     let value = HeaderValue::from_str(id.as_str()).expect("an id has only letters, digits and '-_.'");
     response.headers_mut().insert(X_REQUEST_ID.clone(), value);
-    let answered = response.extensions().get::<AnsweredBy>();
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+    if method == axum::http::Method::HEAD {
+        *response.body_mut() = Body::empty();
+    }
+    let by = by.as_ref();
     tracing::info!(
         request.id = %id,
         http.method = %method,
-        http.path = path,
+        http.path = uri.path(),
         http.status = response.status().as_u16(),
-        service.name = answered.map(|by| by.service.as_str()),
-        service.operation = answered.map(|by| by.operation.as_str()),
-        revision.number = answered.map(|by| by.revision),
+        service.name = by.map(|(revision, _)| revision.service.as_str()),
+        service.operation = by.map(|(revision, route)| revision.description.routes[*route].operation.as_str()),
+        revision.number = by.map(|(revision, _)| revision.number.0),
         duration_ms = started.elapsed().as_secs_f64() * 1000.0,
         "request"
     );
     response
 }
 
-/// Who answered, for the log line.
-#[derive(Clone)]
-struct AnsweredBy {
-    service: crate::names::ServiceName,
-    operation: String,
-    revision: u32,
-}
-
-/// Answers what the services' routes cover.
-async fn service(
-    State(gateway): State<Arc<Gateway>>,
-    Extension(id): Extension<RequestId>,
-    request: Request<Body>,
-) -> Result<Response<Body>, ApiError> {
-    let snapshot = gateway.registry.snapshot();
-    let path = request.uri().path().to_owned();
+/// Finds the route of a request.
+fn find<'s>(snapshot: &'s Snapshot, request: &Request<Body>, ticket: Ticket) -> Result<MatchedRoute<'s>, ApiError> {
+    let path = request.uri().path();
     let method = match request.method().as_str() {
         "GET" | "HEAD" => Some(Method::Get),
         "POST" => Some(Method::Post),
@@ -148,42 +176,45 @@ async fn service(
         "DELETE" => Some(Method::Delete),
         _ => None,
     };
-    if !path.ends_with('/') {
-        return with_slash(&snapshot, &request, &path);
-    }
-    let ticket = gateway.ticket(&request);
     let found = match method {
-        Some(method) => snapshot.routes().find(method, &path, ticket),
-        None => match snapshot.routes().methods(&path) {
+        Some(method) => snapshot.routes().find(method, path, ticket),
+        None => match snapshot.routes().methods(path) {
             none if none.is_empty() => RouteMatch::NotFound,
             methods => RouteMatch::OtherMethods(methods),
         },
     };
-    let matched = match found {
-        RouteMatch::Found(matched) => matched,
-        RouteMatch::OtherMethods(methods) => return Err(ApiError::MethodNotAllowed(methods)),
-        RouteMatch::BadText => return Err(ApiError::BadPath),
-        RouteMatch::NotFound => return Err(ApiError::NotFound),
-    };
-    let by = AnsweredBy {
-        service: matched.revision.service.clone(),
-        operation: matched.revision.description.routes[matched.index].operation.clone(),
-        revision: matched.revision.number.0,
-    };
-    let header = matched.revision.header();
-    let view = View { snapshot: Arc::clone(&snapshot), ticket, entry: Arc::clone(matched.revision) };
-    let mut response = match gateway.answer(view, matched, id, request).await {
-        Ok(answer) => gateway.send(answer),
-        Err(error) => axum::response::IntoResponse::into_response(error),
-    };
-    if gateway.revision_header {
-        response.headers_mut().insert(X_PROVESI_REVISION.clone(), header);
+    match found {
+        RouteMatch::Found(matched) => Ok(matched),
+        RouteMatch::OtherMethods(methods) => Err(ApiError::MethodNotAllowed(methods)),
+        RouteMatch::BadText => Err(ApiError::BadPath),
+        RouteMatch::NotFound => Err(ApiError::NotFound),
     }
-    response.extensions_mut().insert(by);
-    Ok(response)
 }
 
 impl Gateway {
+    /// Answers what the services' routes cover.
+    async fn serve(&self, id: RequestId, request: Request<Body>) -> Answered {
+        let snapshot = self.registry.snapshot();
+        if !request.uri().path().ends_with('/') {
+            return Answered { response: with_slash(&snapshot, &request).into_response(), by: None };
+        }
+        let ticket = self.ticket(&request);
+        let matched = match find(&snapshot, &request, ticket) {
+            Ok(matched) => matched,
+            Err(error) => return error.into(),
+        };
+        let (revision, route) = (Arc::clone(matched.revision), matched.index);
+        let view = View { snapshot: Arc::clone(&snapshot), ticket, entry: Arc::clone(&revision) };
+        let mut response = match self.answer(view, matched, id, request).await {
+            Ok(answer) => self.send(answer),
+            Err(error) => error.into_response(),
+        };
+        if self.revision_header {
+            response.headers_mut().insert(X_PROVESI_REVISION.clone(), revision.header());
+        }
+        Answered { response, by: Some((revision, route)) }
+    }
+
     async fn answer(
         &self,
         view: View,
@@ -227,8 +258,8 @@ impl Gateway {
 }
 
 /// Redirects to the path with a slash, if something answers there.
-fn with_slash(snapshot: &Snapshot, request: &Request<Body>, path: &str) -> Result<Response<Body>, ApiError> {
-    let path = format!("{path}/");
+fn with_slash(snapshot: &Snapshot, request: &Request<Body>) -> Result<Response<Body>, ApiError> {
+    let path = format!("{}/", request.uri().path());
     if snapshot.routes().methods(&path).is_empty() && !health::PATHS.contains(&path.as_str()) {
         return Err(ApiError::NotFound);
     }

@@ -18,8 +18,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use axum::http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -29,6 +30,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
 
 pub use self::activity::Timeouts;
 use self::activity::{Activity, Answer, Overdue, Serving};
@@ -136,8 +138,12 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until told to stop, then lets running requests end, within the drain time.
-    pub async fn serve(self, router: Router, stop: CancellationToken) {
+    /// Serves until told to stop, then lets running requests end, within the drain time; what answers is always ready.
+    pub async fn serve<S>(self, router: S, stop: CancellationToken)
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+    {
         let tasks = TaskTracker::new();
         while let Some((stream, peer, permit)) = stop.run_until_cancelled(self.accept()).await {
             // Answers are small and complete: waiting to fill a packet only costs time.
@@ -201,15 +207,22 @@ fn protocols(bounds: &Bounds) -> Builder<TokioExecutor> {
 }
 
 /// Answers one request.
-async fn answer(
-    mut router: Router,
+async fn answer<S>(
+    mut router: S,
     serving: Serving,
     max_headers: usize,
     request: Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
+) -> Result<Response<Answer>, Infallible>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
     let response = match refusal::of(&request, max_headers) {
         Some(status) => refusal::answer(status, request.version()),
-        None => tower::Service::call(&mut router, request).await?,
+        None => {
+            // A body that is none takes no place on the heap.
+            let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
+            router.call(request).await?
+        }
     };
     Ok(serving.answer(response))
 }

@@ -113,7 +113,9 @@ impl RequestId {
 
     /// Makes a new id, sortable by time.
     pub fn generate() -> Self {
-        Self(uuid::Uuid::now_v7().to_string().into())
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let text: &str = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+        Self(text.into())
     }
 
     /// Accepts a client's id if it is harmless in a log line and a header.

@@ -17,7 +17,7 @@ use sqlx::postgres::{
 };
 use sqlx::{
     Arguments as _, AssertSqlSafe, Connection as _, Either, Executor as _, PgConnection, PgPool, Postgres, Row as _,
-    SqlSafeStr as _, Statement as _, Type, TypeInfo as _, ValueRef as _,
+    SqlSafeStr as _, SqlStr, Statement as _, Type, TypeInfo as _, ValueRef as _,
 };
 
 pub(super) use self::lease::Lease;
@@ -71,9 +71,10 @@ async fn fetch(
     params: &[Value],
     limit: usize,
 ) -> Result<PackedRows, Stop> {
-    let arguments = bind(connection, statement, params).await?;
-    let mut stream = sqlx::query_with(AssertSqlSafe(statement), arguments).fetch(connection);
-    let mut rows = PackedRows::default();
+    let statement = AssertSqlSafe(statement).into_sql_str();
+    let arguments = bind(connection, &statement, params).await?;
+    let mut stream = sqlx::query_with(statement, arguments).fetch(connection);
+    let mut rows = PackedRows::new();
     while let Some(row) = stream.try_next().await? {
         pack(&row, &mut rows).map_err(Stop::GivenUp)?;
         rows.end_row(row.len(), limit).map_err(Stop::GivenUp)?;
@@ -83,8 +84,9 @@ async fn fetch(
 
 /// Runs one statement and counts the rows it changed.
 async fn execute(connection: &mut PgConnection, statement: &str, params: &[Value]) -> Result<u64, Stop> {
-    let arguments = bind(connection, statement, params).await?;
-    Ok(sqlx::query_with(AssertSqlSafe(statement), arguments).execute(connection).await?.rows_affected())
+    let statement = AssertSqlSafe(statement).into_sql_str();
+    let arguments = bind(connection, &statement, params).await?;
+    Ok(sqlx::query_with(statement, arguments).execute(connection).await?.rows_affected())
 }
 
 /// Runs all statements of a script.
@@ -93,11 +95,11 @@ async fn run(connection: &mut PgConnection, script: &str) -> Result<(), Stop> {
 }
 
 /// Encodes the parameters for the types that the server found; it is asked once per connection and statement.
-async fn bind(connection: &mut PgConnection, statement: &str, params: &[Value]) -> Result<PgArguments, Stop> {
+async fn bind(connection: &mut PgConnection, statement: &SqlStr, params: &[Value]) -> Result<PgArguments, Stop> {
     if params.is_empty() {
         return Ok(PgArguments::default());
     }
-    let prepared = connection.prepare(AssertSqlSafe(statement).into_sql_str()).await?;
+    let prepared = connection.prepare(statement.clone()).await?;
     let Some(Either::Left(types)) = prepared.parameters() else {
         return Err(Stop::Refused(SqlError::Invalid("the server names no parameter types".to_owned())));
     };

@@ -72,7 +72,7 @@ async fn fetch(
     limit: usize,
 ) -> Result<PackedRows, Stop> {
     let mut stream = sqlx::query_with(AssertSqlSafe(statement), arguments).fetch(connection);
-    let mut rows = PackedRows::default();
+    let mut rows = PackedRows::new();
     while let Some(row) = stream.try_next().await? {
         pack(&row, &mut rows).map_err(Stop::GivenUp)?;
         rows.end_row(row.len(), limit).map_err(Stop::GivenUp)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::lease::Lease;
+use super::readings::Readings;
 use super::{Bounds, Caller, PackedRows, SqlError, StatementKind, Value};
 
 /// What a transaction may do and how far it is kept from others.
@@ -25,6 +26,7 @@ pub struct Transaction {
     lease: Lease,
     bounds: Bounds,
     caller: Caller,
+    readings: Readings,
     /// To be told when it has left something in the outbox.
     published: Arc<Notify>,
     has_published: bool,
@@ -39,8 +41,14 @@ impl TransactionOptions {
 
 impl Transaction {
     /// Takes a connection on which a transaction has begun.
-    pub(super) fn new(lease: Lease, bounds: Bounds, caller: Caller, published: Arc<Notify>) -> Self {
-        Self { lease, bounds, caller, published, has_published: false }
+    pub(super) fn new(
+        lease: Lease,
+        bounds: Bounds,
+        caller: Caller,
+        readings: Readings,
+        published: Arc<Notify>,
+    ) -> Self {
+        Self { lease, bounds, caller, readings, published, has_published: false }
     }
 
     /// Runs one statement that answers rows.
@@ -51,7 +59,7 @@ impl Transaction {
     /// # Cancel safety
     /// Dropping the future stops the statement and ends the transaction.
     pub async fn query(&mut self, statement: &str, params: &[Value]) -> Result<PackedRows, SqlError> {
-        self.bounds.check(self.caller, statement, params)?;
+        self.bounds.check(self.caller, &self.readings, statement, params)?;
         let until = self.caller.until(&self.bounds);
         self.lease.query(until, statement, params, self.bounds.result_bytes).await
     }
@@ -64,7 +72,7 @@ impl Transaction {
     /// # Cancel safety
     /// As for [`Transaction::query`].
     pub async fn execute(&mut self, statement: &str, params: &[Value]) -> Result<u64, SqlError> {
-        self.bounds.check(self.caller, statement, params)?;
+        self.bounds.check(self.caller, &self.readings, statement, params)?;
         let until = self.caller.until(&self.bounds);
         self.lease.execute(until, statement, params).await
     }

@@ -34,6 +34,9 @@ impl Value {
     }
 }
 
+/// Bytes that an answer has from the start, so that it seldom grows in many small steps.
+const FIRST_ROOM: usize = 512;
+
 /// Rows in the encoding that crosses to the guest.
 #[derive(Debug, Default, PartialEq)]
 pub struct PackedRows {
@@ -65,6 +68,11 @@ pub enum Cell<'a> {
 }
 
 impl PackedRows {
+    /// Has no rows, and room for a few.
+    pub(super) fn new() -> Self {
+        Self { cells: Vec::with_capacity(FIRST_ROOM), ..Self::default() }
+    }
+
     /// Reads the rows back, for the host's own tables.
     pub fn rows(&self) -> impl Iterator<Item = Vec<Cell<'_>>> {
         let mut rest = self.cells.as_slice();

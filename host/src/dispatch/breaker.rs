@@ -43,9 +43,9 @@ impl Dispatch {
         let lane = &course.revision.lane;
         lane.retries.earn();
         let _permit = lane.enter(course.deadline, course.depth).await?;
-        let pass = self.pass(course).map_err(|wait| kept_away(course, wait))?;
         let begun = Instant::now();
-        let failure = match self.attempt(course, pass, outcome, course.started, &call).await {
+        let pass = self.pass(course, begun).map_err(|wait| kept_away(course, wait))?;
+        let failure = match self.attempt(course, pass, outcome, [course.started, begun], &call).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
@@ -53,7 +53,8 @@ impl Dispatch {
         let error = self.failed(course.revision, course.request_id, failure);
         let pass = if again { self.again(course, begun.elapsed()).await } else { None };
         let Some(pass) = pass else { return Err(error) };
-        match self.attempt(course, pass, outcome, Instant::now(), &call).await {
+        let begun = Instant::now();
+        match self.attempt(course, pass, outcome, [begun, begun], &call).await {
             Ok(answer) => Ok(answer),
             Err(failure) => {
                 // Told as any other; whoever asked is told of the first, which the second has not made good.
@@ -63,25 +64,26 @@ impl Dispatch {
         }
     }
 
-    /// Makes one invocation, and tells statistics and breaker how it ended.
+    /// Makes one invocation, and tells statistics and breaker how it ended. Its time counts from `since`, and it begins
+    /// `now`.
     async fn attempt<R, F>(
         &self,
         course: &Course<'_>,
         pass: Pass<'_>,
         outcome: fn(&R) -> Outcome,
-        since: Instant,
+        [since, now]: [Instant; 2],
         call: &impl Fn() -> F,
     ) -> Result<R, Failure>
     where
         F: Future<Output = Result<R, Failure>>,
     {
-        let given = course.deadline.saturating_duration_since(Instant::now());
-        let mut running = Running { dispatch: self, course, pass: Some(pass), since: Instant::now() };
+        let given = course.deadline.saturating_duration_since(now);
+        let mut running = Running { dispatch: self, course, pass: Some(pass), since: now };
         let result = call().await;
         let pass = running.pass.take().expect("it is taken here, or when this is dropped");
         let now = Instant::now();
         let kind = result.as_ref().map_or(Outcome::Fault, outcome);
-        course.revision.stats.record(kind, now.saturating_duration_since(since));
+        course.revision.stats.record(kind, now.saturating_duration_since(since), now);
         let change = match &result {
             Ok(_) => pass.succeed(now),
             Err(failure) if counts(failure, given, course.revision.limits.deadline) => pass.fail(now),
@@ -102,7 +104,7 @@ impl Dispatch {
             return None;
         }
         tokio::time::sleep(pause).await;
-        let pass = self.pass(course).ok()?;
+        let pass = self.pass(course, Instant::now()).ok()?;
         course.revision.stats.record_retry();
         tracing::debug!(
             service.name = %course.revision.service, revision.number = %course.revision.number,
@@ -111,8 +113,8 @@ impl Dispatch {
         Some(pass)
     }
 
-    fn pass<'c>(&self, course: &Course<'c>) -> Result<Pass<'c>, Duration> {
-        let (pass, change) = course.operation.breaker.enter(Instant::now())?;
+    fn pass<'c>(&self, course: &Course<'c>, now: Instant) -> Result<Pass<'c>, Duration> {
+        let (pass, change) = course.operation.breaker.enter(now)?;
         self.tell(course, change);
         Ok(pass)
     }
@@ -154,7 +156,7 @@ impl Drop for Running<'_> {
         let now = Instant::now();
         let lasted = now.saturating_duration_since(self.since);
         if lasted >= self.course.revision.limits.deadline / 2 {
-            self.course.revision.stats.record(Outcome::Fault, lasted);
+            self.course.revision.stats.record(Outcome::Fault, lasted, now);
             self.dispatch.tell(self.course, pass.fail(now));
         }
     }
@@ -162,7 +164,8 @@ impl Drop for Running<'_> {
 
 /// Counts a call that was kept away, so that a canary is judged by it too, and says so to whoever made it.
 fn kept_away(course: &Course<'_>, retry_after: Duration) -> CallError {
-    course.revision.stats.record(Outcome::Refused, course.started.elapsed());
+    let now = Instant::now();
+    course.revision.stats.record(Outcome::Refused, now.saturating_duration_since(course.started), now);
     CallError::BreakerOpen { service: course.revision.service.clone(), retry_after }
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Known {
     services: Value,
 }
 
-/// The paths below which this module answers.
-pub(super) const PATHS: [&str; 2] = ["/health/", "/health/services/"];
+/// The paths at which this module answers: of the gateway itself, of the services, and of the keys.
+pub(super) const PATHS: [&str; 3] = ["/health/", "/health/services/", "/.well-known/jwks.json"];
 
 /// `GET /health/`.
 pub(super) async fn gateway() -> impl IntoResponse {

@@ -32,7 +32,7 @@ pub(super) fn build(
         headers: headers(route, head),
         body,
         caller,
-        request_id: id.to_string(),
+        request_id: id.as_str().to_owned(),
     })
 }
 

@@ -80,7 +80,8 @@ impl Activity {
         if matches!(state.stage, Stage::New) {
             state.stage = Stage::Used;
         }
-        Serving(Arc::clone(self))
+        drop(state);
+        Serving(Some(Arc::clone(self)))
     }
 
     /// Notes that the client was told to end.
@@ -127,29 +128,33 @@ impl Activity {
     }
 }
 
-/// A request that is being served.
-pub(super) struct Serving(Arc<Activity>);
+/// A request that is being served, and the connection that it came on; none once it is answered.
+pub(super) struct Serving(Option<Arc<Activity>>);
 
 // === impl Serving ===
 
 impl Serving {
     /// Sends an answer on its way.
-    pub(super) fn answer(self, response: Response<Body>) -> Response<Answer> {
+    pub(super) fn answer(mut self, response: Response<Body>) -> Response<Answer> {
+        let activity = self.0.take().expect("only an answer takes it");
         let number = {
-            let mut state = self.0.lock();
+            let now = Instant::now();
+            let mut state = activity.lock();
             let number = state.next;
             state.next += 1;
-            state.answers.push((number, Instant::now()));
+            state.answers.push((number, now));
+            state.serving -= 1;
+            state.last = now;
             number
         };
-        let activity = Arc::clone(&self.0);
         response.map(|body| Answer { body, part: Bytes::new(), number, activity })
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let Some(activity) = &self.0 else { return };
+        let mut state = activity.lock();
         state.serving -= 1;
         state.last = Instant::now();
     }

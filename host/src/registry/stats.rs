@@ -73,9 +73,9 @@ impl Default for RevisionStats {
 }
 
 impl RevisionStats {
-    /// Records an invocation that has ended.
-    pub fn record(&self, outcome: Outcome, duration: Duration) {
-        self.record_at(self.started.elapsed().as_secs(), outcome, duration);
+    /// Records an invocation that has ended now.
+    pub fn record(&self, outcome: Outcome, duration: Duration, now: Instant) {
+        self.record_at(now.saturating_duration_since(self.started).as_secs(), outcome, duration);
     }
 
     fn record_at(&self, at: u64, outcome: Outcome, duration: Duration) {

@@ -91,7 +91,7 @@ pub enum StoreError {
 
 impl Store {
     pub(super) async fn open(storage: &Storage) -> Result<Self, StoreError> {
-        let database = storage.open("provesi_registry", BOUNDS).await?;
+        let database = storage.open_patient("provesi_registry", BOUNDS).await?;
         let first = ledger::Migration {
             name: "0001_registry".to_owned(),
             contracts: false,

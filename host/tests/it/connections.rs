@@ -90,7 +90,7 @@ async fn a_body_that_trickles_is_ended_at_its_bound() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_take_its_answer_is_cut_off() {
     let large = async || vec![b'x'; 64 << 20];
-    let router = Router::new().route("/large", get(large)).route("/small", get(async || "small"));
+    let router: Router = Router::new().route("/large", get(large)).route("/small", get(async || "small"));
     let bounds = Bounds {
         key: "test",
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
