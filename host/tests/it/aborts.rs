@@ -80,8 +80,9 @@ async fn sums_outlive_aborts(backend: Backend) {
         },
     };
     let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
-    let limits = "limits = { deadline = \"150ms\", memory = \"16MiB\" }\n";
-    let more = service("faulty", &fixture("faulty"), "\"sql\"") + limits;
+    // A breaker would keep away most of what is to be cut short.
+    let keys = "limits = { deadline = \"150ms\", memory = \"16MiB\" }\nbreaker = { enabled = false }\n";
+    let more = service("faulty", &fixture("faulty"), "\"sql\"") + keys;
     let app = TestApp::start_as(&Setup { services: &[], url: &url, more: &more, ..Setup::default() }).await;
     let form = Form::chosen();
     say(&format!("aborts on {backend:?}: seed {}", form.seed));
@@ -90,15 +91,16 @@ async fn sums_outlive_aborts(backend: Backend) {
     let clients = (0..CLIENTS).map(|_| transfer_again_and_again(&app, StdRng::seed_from_u64(rng.random()), each));
     let tallies = join_all(clients).await;
     let sum = |count: fn(&Tally) -> usize| tallies.iter().map(count).sum::<usize>();
-    let (committed, aborted) = (sum(|tally| tally.committed), sum(|tally| tally.aborted));
+    let (committed, aborted, left) =
+        (sum(|tally| tally.committed), sum(|tally| tally.aborted), sum(|tally| tally.left));
     say(&format!(
-        "aborts on {backend:?}: {aborted} aborted, of which {} by their client, {committed} committed, {} refused, \
+        "aborts on {backend:?}: {aborted} aborted, of which {left} by their client, {committed} committed, {} refused, \
          seed {}",
-        sum(|tally| tally.left),
         sum(|tally| tally.refused),
         form.seed
     ));
-    assert!(committed > 0 && aborted >= form.aborts, "seed {}", form.seed);
+    let some = form.aborts / 50;
+    assert!(committed >= some && left >= some && aborted >= form.aborts, "seed {}", form.seed);
 
     eventually("a transfer commits again", BOUND, async || commits(&app).await).await;
     eventually("the sum is answered", BOUND, async || app.get("/api/faulty/accounts/", "").await.status == 200).await;
