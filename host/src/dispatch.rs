@@ -68,7 +68,7 @@ impl Dispatch {
         self: &Arc<Self>,
         view: View,
         request_id: RequestId,
-        request: &Request,
+        request: Arc<Request>,
     ) -> Result<Answer, CallError> {
         let revision = Arc::clone(&view.entry);
         let Some(operation) = revision.operations.route(&request.operation) else {
@@ -77,12 +77,13 @@ impl Dispatch {
         };
         let started = Instant::now();
         let deadline = started + revision.limits.deadline;
-        let (view, request_id, linked, most) = (&view, &request_id, &revision.linked, revision.limits.response);
+        let (view, request_id, request) = (&view, &request_id, &request);
+        let (linked, most) = (&revision.linked, revision.limits.response);
         let course = Course { revision: &revision, operation, request_id, started, deadline, depth: 0 };
         let check = move |response| Answer::check(response, &request.operation, most);
         let call = move || {
             let invocation = self.invocation(view.clone(), request_id.clone(), deadline);
-            linked.handle(invocation, request, check)
+            linked.handle(invocation, Arc::clone(request), check)
         };
         let outcome =
             |answer: &Answer| if answer.status.is_server_error() { Outcome::Failed } else { Outcome::Answered };
@@ -151,7 +152,7 @@ impl Dispatch {
         Invocation { request_id, deadline, depth: 0, calls, peers }
     }
 
-    async fn call_peer(self: Arc<Self>, peers: Arc<Scope>, call: PeerCall) -> Result<Vec<Val>, CallError> {
+    async fn call_peer(self: Arc<Self>, peers: Arc<Scope>, mut call: PeerCall) -> Result<Vec<Val>, CallError> {
         let missing = || CallError::NoExporter { interface: format!("{}#{}", call.interface, call.function) };
         let live = peers.view.snapshot.exporter(&call.track).ok_or_else(missing)?;
         let revision = peers.view.revision(live);
@@ -163,14 +164,16 @@ impl Dispatch {
         let operation = revision.operations.function(exported_as, &call.function).ok_or_else(missing)?;
         let started = Instant::now();
         let deadline = call.deadline.min(started + revision.limits.deadline);
-        let (peers, call) = (&peers, &call);
+        let params = Arc::new(std::mem::take(&mut call.params));
+        let (peers, call, params) = (&peers, &call, &params);
         let (request_id, depth) = (&call.request_id, call.depth);
         let course = Course { revision, operation, request_id, started, deadline, depth };
         let attempt = move || {
             let (request_id, calls) = (request_id.clone(), Arc::clone(&call.calls));
             let invocation = Invocation { request_id, deadline, depth, calls, peers: Arc::clone(peers) as _ };
             async move {
-                let called = revision.linked.call_typed(invocation, exported_as, &call.function, &call.params).await;
+                let params = Arc::clone(params);
+                let called = revision.linked.call_typed(invocation, exported_as, &call.function, params).await;
                 let absent = || Failure::Host(wasmtime::Error::msg("an export of the component has no place in it"));
                 called.unwrap_or_else(|| Err(absent()))
             }

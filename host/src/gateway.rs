@@ -228,7 +228,7 @@ impl Gateway {
         let mut read = self.bodies.read(&head, body, route).await?;
         let body = std::mem::take(&mut read.bytes);
         let request = request::build(route, &head, matched.params, caller, &id, body)?;
-        Ok(self.dispatch.handle(view, id, &request).await?)
+        Ok(self.dispatch.handle(view, id, Arc::new(request)).await?)
     }
 
     /// Draws the ticket by which a request meets its revisions.

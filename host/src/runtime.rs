@@ -6,6 +6,8 @@
 //!
 //! Not here: which revision runs (see `dispatch`), what it may use (see `registry`), HTTP (see `gateway`).
 
+mod background;
+mod calls;
 mod classify;
 mod compile;
 mod compiler;

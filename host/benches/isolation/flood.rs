@@ -13,10 +13,10 @@ use super::report::{Report, Row, Unit};
 use super::{NEIGHBOUR, PART, ROUNDS, SLOWER};
 
 /// Limits of the broken service.
-pub(crate) const LIMITS: &str = "concurrency = 4, queue = 8";
+pub(crate) const LIMITS: &str = "concurrency = 8, queue = 4";
 
 /// The places of the same queue.
-const QUEUE: f64 = 8.0;
+const QUEUE: f64 = 4.0;
 
 /// What waits for 20 ms and computes next to nothing.
 const NAP: &str = "/api/faulty/nap/";

@@ -1,5 +1,7 @@
 //! Instances and calls, without a database.
 
+use std::sync::Arc;
+
 use criterion::Criterion;
 use provesi::bindings::exports::provesi::platform::service::Request;
 use provesi::dispatch::View;
@@ -55,10 +57,11 @@ pub(crate) fn hop(criterion: &mut Criterion, rooms: &Rooms) {
 
 /// Times one request through `dispatch`.
 pub(crate) fn handle(criterion: &mut Criterion, rooms: &Rooms, name: &str, view: &View, request: &Request) {
-    let id = RequestId::generate();
+    let (id, request) = (RequestId::generate(), Arc::new(request.clone()));
     criterion.bench_function(name, |bencher| {
         bencher.to_async(&rooms.tokio).iter(|| async {
-            let answer = rooms.dispatch.handle(view.clone(), id.clone(), request).await.expect("an answer");
+            let answer =
+                rooms.dispatch.handle(view.clone(), id.clone(), Arc::clone(&request)).await.expect("an answer");
             assert_eq!(answer.status.as_u16(), 200);
             answer
         });

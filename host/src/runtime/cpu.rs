@@ -3,7 +3,8 @@
 //! A guest is looked at on each tick of the engine. One that has just come back from a wait goes on, one that has run
 //! for a while makes room for others, and one that has run for longer than a tick altogether waits from then on until
 //! its service has earned what it takes. Waiting for a database or a peer costs nothing, and neither does waiting for
-//! a core: who runs for long is charged by the clock of its thread.
+//! a core: who runs for long is charged by the clock of its thread. One that is long by that clock, too, goes on in the
+//! background, see `background`.
 //!
 //! A [`CpuShare`] belongs to a service: both sides of a swap share it.
 
@@ -45,6 +46,8 @@ pub struct CpuShare {
 pub(super) struct Meter {
     made: Instant,
     exact: AtomicBool,
+    /// Whether it runs for long, by the clock of the thread.
+    long: AtomicBool,
     /// What the clock said, in nanoseconds, when the guest came to its thread.
     since: AtomicU64,
     /// Nanoseconds that it had run until then.
@@ -100,20 +103,27 @@ impl CpuShare {
 // === impl Meter ===
 
 impl Meter {
-    fn new() -> Self {
-        Self { made: Instant::now(), exact: AtomicBool::new(false), since: AtomicU64::new(0), ran: AtomicU64::new(0) }
+    pub(super) fn new() -> Self {
+        let (exact, long) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { made: Instant::now(), exact, long, since: AtomicU64::new(0), ran: AtomicU64::new(0) }
     }
 
-    /// Runs a future and counts the time that it is on a thread.
-    pub(super) async fn count<R>(&self, call: impl Future<Output = R>) -> R {
-        let mut call = pin!(call);
-        std::future::poll_fn(|context| {
-            self.start(self.clock());
-            let polled = call.as_mut().poll(context);
-            self.stop(self.clock());
-            polled
-        })
-        .await
+    /// Lets it run on this thread for once, and counts that time.
+    pub(super) fn count<R>(&self, poll: impl FnOnce() -> R) -> R {
+        self.start(self.clock());
+        let polled = poll();
+        self.stop(self.clock());
+        polled
+    }
+
+    /// Says whether it runs for long, and not only waits for a core.
+    pub(super) fn is_long(&self) -> bool {
+        self.long.load(Ordering::Relaxed)
+    }
+
+    /// Lets it be one that runs for long.
+    pub(super) fn turn_long(&self) {
+        self.long.store(true, Ordering::Relaxed);
     }
 
     /// Runs a future within a counted one without counting its time: it is somebody else's.
@@ -183,6 +193,8 @@ impl Cpu {
         let turn = self.decide(now, stretch, ran);
         if !was_long && self.charged.is_some() {
             self.meter.go_exact();
+        } else if was_long && ran >= JUST_BACK {
+            self.meter.turn_long();
         }
         turn
     }
@@ -331,7 +343,10 @@ mod tests {
                 outer.go_exact();
                 inner.go_exact();
             }
-            outer.count(outer.leave_out(inner.count(async { busy() }))).await;
+            {
+                let mut call = pin!(outer.leave_out(async { inner.count(busy) }));
+                std::future::poll_fn(|context| outer.count(|| call.as_mut().poll(context))).await;
+            }
             let [outer, inner] = [outer, inner].map(|meter| Duration::from_nanos(meter.ran.load(Ordering::Relaxed)));
             assert!(inner > Duration::ZERO && outer < inner, "{outer:?} and {inner:?}");
             assert!(exact || inner >= ms(20), "{inner:?}");

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::background::Background;
 use super::compiler::Compiler;
 use super::cpu::TICK;
 use super::linker::base_linker;
@@ -45,6 +46,8 @@ pub struct Runtime {
     pub(super) compiler: Compiler,
     /// Places for what has no permit of a lane.
     pub(super) aside: Arc<Semaphore>,
+    /// Runs what computes for long.
+    pub(super) background: Arc<Background>,
     /// Places for guests that rest.
     resting: Arc<Semaphore>,
     /// Where guests rest, as long as their revisions are there.
@@ -55,22 +58,25 @@ pub struct Runtime {
 
 /// The places of the engine's pool, by who may take them.
 ///
-/// Whoever makes an instance holds one of them: a permit of a lane, one aside, or, at rest, one for that.
+/// Whoever makes an instance holds one of them: a permit of a lane, one aside, or, at rest, one for that. One in the
+/// background holds another, for it may outlive its permit.
 #[derive(Clone, Copy, Debug)]
 struct Places {
     /// For the permits of lanes, which have two halves of at least one.
     permits: u32,
     aside: u32,
     resting: u32,
+    background: u32,
 }
 
 impl Places {
     fn new(max_instances: u32) -> Self {
-        Self { permits: max_instances.max(2), aside: ASIDE, resting: max_instances / 4 }
+        let background = (max_instances / 4).max(1);
+        Self { permits: max_instances.max(2), aside: ASIDE, resting: max_instances / 4, background }
     }
 
     fn all(self) -> u32 {
-        self.permits.saturating_add(self.aside).saturating_add(self.resting)
+        [self.aside, self.resting, self.background].into_iter().fold(self.permits, u32::saturating_add)
     }
 }
 
@@ -97,6 +103,9 @@ pub enum RuntimeError {
     /// The ticking thread cannot be started.
     #[error("cannot start the ticking thread")]
     Ticker(#[source] std::io::Error),
+    /// The threads of the background cannot be started.
+    #[error("cannot start the threads for what computes for long")]
+    Background(#[source] std::io::Error),
 }
 
 impl Runtime {
@@ -114,11 +123,13 @@ impl Runtime {
         let linker = base_linker(&engine).map_err(RuntimeError::Engine)?;
         tick(&engine).map_err(RuntimeError::Ticker)?;
         let compiler = Compiler::new(compiler, cache, &engine);
+        let background = Background::new(semaphore(places.background)).map_err(RuntimeError::Background)?;
         Ok(Self {
             engine,
             linker,
             compiler,
             aside: semaphore(places.aside),
+            background: Arc::new(background),
             resting: semaphore(places.resting),
             idle: Mutex::default(),
             max_instances,
@@ -223,7 +234,8 @@ mod tests {
             let half_of_dispatch = (max_instances / 2).max(1);
             let places = Places::new(max_instances);
             assert!(places.permits / 2 >= half_of_dispatch, "{places:?}");
-            let needed = u64::from(half_of_dispatch) * 2 + u64::from(places.aside) + u64::from(places.resting);
+            let others = [places.aside, places.resting, places.background].map(u64::from);
+            let needed = u64::from(half_of_dispatch) * 2 + others.iter().sum::<u64>();
             assert!(u64::from(places.all()) >= needed.min(u64::from(u32::MAX)), "{places:?}");
         }
     }

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::Val;
 use wasmtime::{Store, UpdateDeadline};
 
+use super::background::{Background, Call};
 use super::classify::{DeadlineReached, NoPlace, classify};
 use super::cpu::{Meter, Turn};
 use super::frames::Frames;
@@ -43,9 +44,11 @@ impl From<GuestFault> for Failure {
     }
 }
 
-/// One invocation under way.
-struct Run<'l> {
-    linked: &'l Linked,
+/// What a call hands back: its outcome, and the guest that it ran in.
+type Ended<R> = (wasmtime::Result<R>, Guest);
+
+/// One invocation that has begun.
+struct Run {
     guest: Guest,
     /// Invocations that its instance may serve.
     uses: u32,
@@ -53,6 +56,7 @@ struct Run<'l> {
 
 /// The bounds of one invocation in time.
 struct Bounds {
+    background: Arc<Background>,
     deadline: Instant,
     meter: Arc<Meter>,
 }
@@ -64,14 +68,11 @@ impl Linked {
     /// When it traps, loops or wants too much.
     pub async fn describe(&self, invocation: Invocation) -> Result<Description, Failure> {
         let _place = self.place_aside(invocation.deadline).await?;
-        let mut run = self.begin_fresh(invocation);
-        let bounds = run.bounds();
-        let call = async {
-            let (store, service) = run.guest.service(self).await?;
-            service.provesi_platform_service().call_describe(store).await
-        };
-        let outcome = bounds.hold(call).await;
-        run.end(outcome, Ok)
+        let Run { mut guest, uses } = self.begin_fresh(invocation);
+        let (bounds, program) = (self.bounds(&guest), Arc::clone(&self.program));
+        let call = Box::pin(async move { (guest.describe(&program).await, guest) });
+        let ended = bounds.hold(call).await;
+        self.end(ended, uses, Ok)
     }
 
     /// Answers a request. What checks the answer says what is to become of it; an instance whose answer does not
@@ -85,17 +86,14 @@ impl Linked {
     pub async fn handle<A>(
         &self,
         invocation: Invocation,
-        request: &Request,
+        request: Arc<Request>,
         check: impl FnOnce(Response) -> Result<A, GuestFault>,
     ) -> Result<A, Failure> {
-        let mut run = self.begin(invocation);
-        let bounds = run.bounds();
-        let call = async {
-            let (store, service) = run.guest.service(self).await?;
-            service.provesi_platform_service().call_handle(store, request).await
-        };
-        let outcome = bounds.hold(call).await;
-        run.end(outcome, check)
+        let Run { mut guest, uses } = self.begin(invocation);
+        let (bounds, program) = (self.bounds(&guest), Arc::clone(&self.program));
+        let call = Box::pin(async move { (guest.handle(&program, &request).await, guest) });
+        let ended = bounds.hold(call).await;
+        self.end(ended, uses, check)
     }
 
     /// Calls a function that the component exports for other services; none when it does not export it.
@@ -110,23 +108,14 @@ impl Linked {
         invocation: Invocation,
         interface: &str,
         function: &str,
-        params: &[Val],
+        params: Arc<Vec<Val>>,
     ) -> Option<Result<Vec<Val>, Failure>> {
-        let index = self.compiled.export_index(interface, function)?;
-        let mut run = self.begin(invocation);
-        let bounds = run.bounds();
-        let call = async {
-            let instance = run.guest.instance(self).await?;
-            let store = &mut run.guest.store;
-            let function = instance
-                .get_func(&mut *store, index)
-                .ok_or_else(|| wasmtime::Error::msg("an export of the component is missing in its instance"))?;
-            let mut results = vec![Val::Bool(false); function.ty(&*store).results().len()];
-            function.call_async(&mut *store, params, &mut results).await?;
-            Ok(results)
-        };
-        let outcome = bounds.hold(call).await;
-        Some(run.end(outcome, Ok))
+        let index = *self.compiled.export_index(interface, function)?;
+        let Run { mut guest, uses } = self.begin(invocation);
+        let (bounds, program) = (self.bounds(&guest), Arc::clone(&self.program));
+        let call = Box::pin(async move { (guest.call_typed(&program, index, &params).await, guest) });
+        let ended = bounds.hold(call).await;
+        Some(self.end(ended, uses, Ok))
     }
 
     /// Lets the component fill an empty database, if it wants to; returns lines for the operator.
@@ -134,19 +123,16 @@ impl Linked {
     /// # Errors
     /// When the guest breaks its contract or the host fails; the inner error is the guest's own word.
     pub async fn bootstrap(&self, invocation: Invocation, demo: bool) -> Result<Result<Vec<String>, String>, Failure> {
-        let Some(indices) = &self.bootstrap else { return Ok(Ok(Vec::new())) };
+        if self.program.bootstrap.is_none() {
+            return Ok(Ok(Vec::new()));
+        }
         let mode = if demo { StartMode::Demo } else { StartMode::Production };
         let _place = self.place_aside(invocation.deadline).await?;
-        let mut run = self.begin_fresh(invocation);
-        let bounds = run.bounds();
-        let call = async {
-            let instance = run.guest.instance(self).await?;
-            let store = &mut run.guest.store;
-            let world = indices.load(&mut *store, &instance)?;
-            world.provesi_platform_bootstrap().call_run(store, mode).await
-        };
-        let outcome = bounds.hold(call).await;
-        run.end(outcome, Ok)
+        let Run { mut guest, uses } = self.begin_fresh(invocation);
+        let (bounds, program) = (self.bounds(&guest), Arc::clone(&self.program));
+        let call = Box::pin(async move { (guest.bootstrap(&program, mode).await, guest) });
+        let ended = bounds.hold(call).await;
+        self.end(ended, uses, Ok)
     }
 
     /// Runs one of the component's tasks.
@@ -154,22 +140,20 @@ impl Linked {
     /// # Errors
     /// When the guest breaks its contract or the host fails; the inner error is the guest's own word.
     pub async fn run_task(&self, invocation: Invocation, task: &str) -> Result<Result<(), String>, Failure> {
-        let Some(indices) = &self.worker else { return Ok(Err("the component exports no worker".to_owned())) };
-        let mut run = self.begin_fresh(invocation);
-        let bounds = run.bounds();
-        let call = async {
-            let instance = run.guest.instance(self).await?;
-            let store = &mut run.guest.store;
-            let world = indices.load(&mut *store, &instance)?;
-            world.provesi_platform_worker().call_run(store, task).await
-        };
-        let outcome = bounds.hold(call).await;
-        run.end(outcome, Ok)
+        if !self.has_worker() {
+            return Ok(Err("the component exports no worker".to_owned()));
+        }
+        let task = task.to_owned();
+        let Run { mut guest, uses } = self.begin_fresh(invocation);
+        let (bounds, program) = (self.bounds(&guest), Arc::clone(&self.program));
+        let call = Box::pin(async move { (guest.run_task(&program, &task).await, guest) });
+        let ended = bounds.hold(call).await;
+        self.end(ended, uses, Ok)
     }
 
     /// Says whether the component can run tasks.
     pub fn has_worker(&self) -> bool {
-        self.worker.is_some()
+        self.program.worker.is_some()
     }
 
     /// Hands the component one event.
@@ -180,22 +164,20 @@ impl Linked {
     /// # Cancel safety
     /// As for [`Linked::handle`].
     pub async fn handle_event(&self, invocation: Invocation, event: &Event) -> Result<Result<(), String>, Failure> {
-        let Some(indices) = &self.subscriber else { return Ok(Err("the component exports no subscriber".to_owned())) };
-        let mut run = self.begin(invocation);
-        let bounds = run.bounds();
-        let call = async {
-            let instance = run.guest.instance(self).await?;
-            let store = &mut run.guest.store;
-            let world = indices.load(&mut *store, &instance)?;
-            world.provesi_platform_subscriber().call_handle(store, event).await
-        };
-        let outcome = bounds.hold(call).await;
-        run.end(outcome, Ok)
+        if !self.has_subscriber() {
+            return Ok(Err("the component exports no subscriber".to_owned()));
+        }
+        let event = event.clone();
+        let Run { mut guest, uses } = self.begin(invocation);
+        let (bounds, program) = (self.bounds(&guest), Arc::clone(&self.program));
+        let call = Box::pin(async move { (guest.handle_event(&program, &event).await, guest) });
+        let ended = bounds.hold(call).await;
+        self.end(ended, uses, Ok)
     }
 
     /// Says whether the component can take events.
     pub fn has_subscriber(&self) -> bool {
-        self.subscriber.is_some()
+        self.program.subscriber.is_some()
     }
 
     /// Waits for a place in the engine's pool for what `dispatch` has no permits for.
@@ -205,22 +187,44 @@ impl Linked {
     }
 
     /// Begins an invocation in a guest that may have served before, and may serve again.
-    fn begin(&self, invocation: Invocation) -> Run<'_> {
+    fn begin(&self, invocation: Invocation) -> Run {
         let uses = self.resources.limits.reuse;
         let idle = if uses > 1 { self.idle.take(Instant::now()) } else { None };
         let Some(mut guest) = idle else { return Run { uses, ..self.begin_fresh(invocation) } };
         guest.begin_again(&self.resources, invocation);
-        Run { linked: self, guest, uses }
+        Run { guest, uses }
     }
 
     /// Begins an invocation in a guest that serves this one only.
-    fn begin_fresh(&self, invocation: Invocation) -> Run<'_> {
+    fn begin_fresh(&self, invocation: Invocation) -> Run {
         let mut store = Store::new(&self.engine, HostState::new(&self.resources, invocation));
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(handed_over(&self.resources.limits));
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| look(store.data_mut()));
-        Run { linked: self, guest: Guest::new(store), uses: 1 }
+        Run { guest: Guest::new(store), uses: 1 }
+    }
+
+    fn bounds(&self, guest: &Guest) -> Bounds {
+        let state = guest.store.data();
+        let (background, meter) = (Arc::clone(&self.background), Arc::clone(state.cpu.meter()));
+        Bounds { background, deadline: state.invocation.deadline, meter }
+    }
+
+    /// Names the outcome, and lets a guest that has done well rest.
+    fn end<R, A>(
+        &self,
+        ended: Result<Ended<R>, Failure>,
+        uses: u32,
+        check: impl FnOnce(R) -> Result<A, GuestFault>,
+    ) -> Result<A, Failure> {
+        let (outcome, guest) = ended?;
+        let result = outcome.map_err(|error| classify(error, guest.store.data()))?;
+        let answer = check(result)?;
+        if uses > 1 {
+            self.idle.put(guest, uses, self.resources.limits.reuse_idle);
+        }
+        Ok(answer)
     }
 }
 
@@ -247,37 +251,14 @@ fn look(state: &mut HostState) -> wasmtime::Result<UpdateDeadline> {
     })
 }
 
-// === impl Run ===
-
-impl Run<'_> {
-    fn bounds(&self) -> Bounds {
-        let state = self.guest.store.data();
-        Bounds { deadline: state.invocation.deadline, meter: Arc::clone(state.cpu.meter()) }
-    }
-
-    /// Names the outcome, and lets a guest that has done well rest.
-    fn end<R, A>(
-        self,
-        outcome: wasmtime::Result<R>,
-        check: impl FnOnce(R) -> Result<A, GuestFault>,
-    ) -> Result<A, Failure> {
-        let result = outcome.map_err(|error| classify(error, self.guest.store.data()))?;
-        let answer = check(result)?;
-        if self.uses > 1 {
-            let Run { linked, guest, uses } = self;
-            linked.idle.put(guest, uses, linked.resources.limits.reuse_idle);
-        }
-        Ok(answer)
-    }
-}
-
 // === impl Bounds ===
 
 impl Bounds {
-    /// Counts the time that a call runs, and drops it when it waits past its deadline.
-    async fn hold<R>(self, call: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Result<R> {
-        let counted = self.meter.count(call);
+    /// Counts the time that a call runs, lets it go on in the background when that is long, and drops it when it waits
+    /// past its deadline.
+    async fn hold<R: Send + 'static>(self, call: Call<Ended<R>>) -> Result<Ended<R>, Failure> {
+        let counted = self.background.run(self.meter, call);
         let held = tokio::time::timeout_at((self.deadline + GRACE).into(), counted).await;
-        held.unwrap_or_else(|_| Err(DeadlineReached.into()))
+        held.map_err(|_| GuestFault::Deadline.into())
     }
 }

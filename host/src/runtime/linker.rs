@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{InstancePre, Linker};
 
+use super::background::Background;
 use super::peers::trampoline;
 use super::reuse::IdleGuests;
 use super::state::{HostState, Resources};
@@ -26,17 +27,24 @@ use crate::names::ComponentDigest;
 /// A component that can run.
 pub struct Linked {
     pub(super) compiled: Compiled,
-    pub(super) pre: InstancePre<HostState>,
-    pub(super) service: PlatformIndices,
-    pub(super) bootstrap: Option<WithBootstrapIndices>,
-    pub(super) worker: Option<WithWorkerIndices>,
-    pub(super) subscriber: Option<WithSubscriberIndices>,
+    pub(super) program: Arc<Program>,
     pub(super) resources: Resources,
     pub(super) engine: Engine,
     /// Guests that have served and may serve again.
     pub(super) idle: Arc<IdleGuests>,
     /// Places in the engine's pool for what has no permit of a lane.
     pub(super) aside: Arc<Semaphore>,
+    /// Where what computes for long goes on.
+    pub(super) background: Arc<Background>,
+}
+
+/// What instances are made of, and where their exports are; a call holds on to it wherever it runs.
+pub(super) struct Program {
+    pub(super) pre: InstancePre<HostState>,
+    pub(super) service: PlatformIndices,
+    pub(super) bootstrap: Option<WithBootstrapIndices>,
+    pub(super) worker: Option<WithWorkerIndices>,
+    pub(super) subscriber: Option<WithSubscriberIndices>,
 }
 
 /// What a service may import: capabilities by their short name (`sql`), interfaces by `package/interface`.
@@ -135,8 +143,10 @@ impl Runtime {
         let bootstrap = optional(&compiled, "bootstrap", || WithBootstrapIndices::new(&pre))?;
         let worker = optional(&compiled, "worker", || WithWorkerIndices::new(&pre))?;
         let subscriber = optional(&compiled, "subscriber", || WithSubscriberIndices::new(&pre))?;
+        let program = Arc::new(Program { pre, service, bootstrap, worker, subscriber });
         let (engine, idle, aside) = (self.engine.clone(), self.idle_guests(), Arc::clone(&self.aside));
-        Ok(Linked { compiled, pre, service, bootstrap, worker, subscriber, resources, engine, idle, aside })
+        let background = Arc::clone(&self.background);
+        Ok(Linked { compiled, program, resources, engine, idle, aside, background })
     }
 }
 

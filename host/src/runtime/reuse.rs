@@ -13,7 +13,7 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use super::engine::KEEP_RESIDENT;
-use super::linker::Linked;
+use super::linker::Program;
 use super::state::{HostState, Invocation, Resources};
 use crate::bindings::Platform;
 
@@ -49,20 +49,20 @@ impl Guest {
     }
 
     /// Returns the instance, made when there is none yet.
-    pub(super) async fn instance(&mut self, linked: &Linked) -> wasmtime::Result<Instance> {
+    pub(super) async fn instance(&mut self, program: &Program) -> wasmtime::Result<Instance> {
         if let Some(instance) = self.instance {
             return Ok(instance);
         }
-        let instance = linked.pre.instantiate_async(&mut self.store).await?;
+        let instance = program.pre.instantiate_async(&mut self.store).await?;
         self.instance = Some(instance);
         Ok(instance)
     }
 
     /// Returns the store and what the service exports, found when it was not yet.
-    pub(super) async fn service(&mut self, linked: &Linked) -> wasmtime::Result<(&mut Store<HostState>, &Platform)> {
-        let instance = self.instance(linked).await?;
+    pub(super) async fn service(&mut self, program: &Program) -> wasmtime::Result<(&mut Store<HostState>, &Platform)> {
+        let instance = self.instance(program).await?;
         if self.service.is_none() {
-            self.service = Some(linked.service.load(&mut self.store, &instance)?);
+            self.service = Some(program.service.load(&mut self.store, &instance)?);
         }
         let service = self.service.as_ref().expect("it was just found");
         Ok((&mut self.store, service))
