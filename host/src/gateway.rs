@@ -14,6 +14,7 @@ mod health;
 mod request;
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -106,10 +107,12 @@ impl Gateway {
         tower::service_fn(move |request: Request<Body>| {
             let gateway = Arc::clone(&self);
             let own = health::PATHS.contains(&request.uri().path()).then(|| own.clone());
-            let answer = move |request: Request<Body>, id: RequestId| async move {
-                let Some(own) = own else { return gateway.serve(id, request).await };
-                let Ok(response) = own.oneshot(request).await;
-                Answered { response, by: None }
+            let answer = move |request: Request<Body>, id: RequestId| -> Answering {
+                let Some(own) = own else { return Box::pin(gateway.serve(id, request)) };
+                Box::pin(async move {
+                    let Ok(response) = own.oneshot(request).await;
+                    Answered { response, by: None }
+                })
             };
             async move { Ok::<_, Infallible>(observe(request, answer).await) }
         })
@@ -122,6 +125,10 @@ struct Answered {
     /// The revision and the place of its route; none when no service was asked.
     by: Option<(Arc<Revision>, usize)>,
 }
+
+/// An answer that is being made. On the heap from the start: on its way into a connection it would be moved several
+/// times.
+type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 impl From<ApiError> for Answered {
     fn from(error: ApiError) -> Self {
@@ -138,9 +145,7 @@ where
     let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok());
     let id = given.and_then(RequestId::accept).unwrap_or_else(RequestId::generate);
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    // On the heap from the start: it is large, and on its way into a connection it would be moved several times.
-    let answering = Box::pin(answer(request, id.clone()));
-    let answered = listener::guard(Some(id.as_str()), answering).await;
+    let answered = listener::guard(Some(id.as_str()), answer(request, id.clone())).await;
     let Answered { mut response, by } = answered.unwrap_or_else(|Panicked| ApiError::Panic.into());
     let value = HeaderValue::from_str(id.as_str()).expect("an id has only letters, digits and '-_.'");
     response.headers_mut().insert(X_REQUEST_ID.clone(), value);
@@ -152,8 +157,8 @@ where
     }
     let by = by.as_ref();
     tracing::info!(
-        request.id = %id,
-        http.method = %method,
+        request.id = id.as_str(),
+        http.method = method.as_str(),
         http.path = uri.path(),
         http.status = response.status().as_u16(),
         service.name = by.map(|(revision, _)| revision.service.as_str()),
@@ -193,7 +198,7 @@ fn find<'s>(snapshot: &'s Snapshot, request: &Request<Body>, ticket: Ticket) -> 
 
 impl Gateway {
     /// Answers what the services' routes cover.
-    async fn serve(&self, id: RequestId, request: Request<Body>) -> Answered {
+    async fn serve(self: Arc<Self>, id: RequestId, request: Request<Body>) -> Answered {
         let snapshot = self.registry.snapshot();
         if !request.uri().path().ends_with('/') {
             return Answered { response: with_slash(&snapshot, &request).into_response(), by: None };
@@ -228,7 +233,8 @@ impl Gateway {
         let mut read = self.bodies.read(&head, body, route).await?;
         let body = std::mem::take(&mut read.bytes);
         let request = request::build(route, &head, matched.params, caller, &id, body)?;
-        Ok(self.dispatch.handle(view, id, Arc::new(request)).await?)
+        // On the heap: it is the largest of the futures, and each around it would be moved with it.
+        Ok(Box::pin(self.dispatch.handle(view, id, Arc::new(request))).await?)
     }
 
     /// Draws the ticket by which a request meets its revisions.

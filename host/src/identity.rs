@@ -9,6 +9,7 @@
 mod keys;
 mod revocations;
 mod tokens;
+mod verified;
 
 pub use self::keys::{KeyError, Keys};
 pub use self::revocations::{RevocationError, Revocations};

@@ -1,9 +1,13 @@
 //! Log output: pretty on a terminal, one JSON object a line otherwise.
 
+mod json;
+
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+
+use self::json::JsonLine;
 
 /// Installs the process's log output, filtered as in `RUST_LOG` (`info,provesi=debug`).
 ///
@@ -18,7 +22,7 @@ pub fn install(filter: &str) -> Result<(), ParseError> {
     if std::io::stderr().is_terminal() {
         subscriber.init();
     } else {
-        subscriber.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        subscriber.event_format(JsonLine).init();
     }
     Ok(())
 }

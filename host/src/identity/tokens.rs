@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 
+use super::verified::{MAX_TOKENS, Verified, VerifiedTokens};
 use super::{Keys, Revocations};
 
 /// Signs and checks tokens.
@@ -14,6 +15,7 @@ pub struct Identity {
     revocations: Arc<Revocations>,
     issuer: String,
     validation: Validation,
+    verified: VerifiedTokens,
 }
 
 /// What a token says of its bearer.
@@ -87,7 +89,8 @@ impl Identity {
         validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub", "jti"]);
         validation.leeway = 0;
-        Self { keys, revocations, issuer: issuer.to_owned(), validation }
+        let verified = VerifiedTokens::new(MAX_TOKENS);
+        Self { keys, revocations, issuer: issuer.to_owned(), validation, verified }
     }
 
     /// Signs a token.
@@ -122,16 +125,35 @@ impl Identity {
     /// # Errors
     /// When it is not good, whatever the reason.
     pub fn verify(&self, token: &str) -> Result<Bearer, InvalidToken> {
+        self.verify_at(token, now_micros())
+    }
+
+    /// Checks a token at a time, in microseconds since 1970.
+    fn verify_at(&self, token: &str, now_us: i64) -> Result<Bearer, InvalidToken> {
+        let known = match self.verified.get(token) {
+            Some(known) => known,
+            None => self.verified.insert(token, self.decode(token)?),
+        };
+        if known.expires_at < now_us / 1_000_000 {
+            self.verified.remove(token);
+            return Err(InvalidToken("expired"));
+        }
+        if self.revocations.covers(&known.bearer.token_id, known.bearer.user_id, known.issued_at_us) {
+            return Err(InvalidToken("revoked"));
+        }
+        Ok(known.bearer.clone())
+    }
+
+    /// Checks signature, issuer and time of a token, and reads it.
+    fn decode(&self, token: &str) -> Result<Verified, InvalidToken> {
         let header = decode_header(token).map_err(|_| InvalidToken("not a JWT"))?;
         let kid = header.kid.as_deref().ok_or(InvalidToken("no key id"))?;
         let key = self.keys.verifying.get(kid).ok_or(InvalidToken("unknown key"))?;
         let payload =
             decode::<Payload>(token, key, &self.validation).map_err(|_| InvalidToken("forged or expired"))?.claims;
         let user_id = payload.sub.parse().map_err(|_| InvalidToken("subject is no user"))?;
-        if self.revocations.covers(&payload.jti, user_id, payload.iat_us) {
-            return Err(InvalidToken("revoked"));
-        }
-        Ok(Bearer { user_id, username: payload.username, role: payload.role, token_id: payload.jti })
+        let bearer = Bearer { user_id, username: payload.username, role: payload.role, token_id: payload.jti };
+        Ok(Verified { bearer, issued_at_us: payload.iat_us, expires_at: payload.exp })
     }
 
     /// Returns what was revoked and takes more.

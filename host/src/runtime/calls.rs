@@ -1,5 +1,7 @@
 //! What a guest can be asked to do: each export of the platform, and the typed ones.
 
+use std::sync::Arc;
+
 use wasmtime::component::{ComponentExportIndex, Val};
 
 use super::linker::Program;
@@ -15,13 +17,15 @@ fn missing() -> wasmtime::Error {
 
 impl Guest {
     pub(super) async fn describe(&mut self, program: &Program) -> wasmtime::Result<Description> {
-        let (store, service) = self.service(program).await?;
-        service.provesi_platform_service().call_describe(store).await
+        let instance = self.instance(program).await?;
+        let world = program.service.load(&mut self.store, &instance)?;
+        world.provesi_platform_service().call_describe(&mut self.store).await
     }
 
-    pub(super) async fn handle(&mut self, program: &Program, request: &Request) -> wasmtime::Result<Response> {
-        let (store, service) = self.service(program).await?;
-        service.provesi_platform_service().call_handle(store, request).await
+    pub(super) async fn handle(&mut self, program: &Program, request: Arc<Request>) -> wasmtime::Result<Response> {
+        let handle = self.handle_function(program).await?;
+        let (response,) = handle.call_async(&mut self.store, (request,)).await?;
+        Ok(response)
     }
 
     pub(super) async fn call_typed(

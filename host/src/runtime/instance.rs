@@ -91,7 +91,7 @@ impl Linked {
     ) -> Result<A, Failure> {
         let Run { mut guest, uses } = self.begin(invocation);
         let (bounds, program) = (self.bounds(&guest), Arc::clone(&self.program));
-        let call = Box::pin(async move { (guest.handle(&program, &request).await, guest) });
+        let call = Box::pin(async move { (guest.handle(&program, request).await, guest) });
         let ended = bounds.hold(call).await;
         self.end(ended, uses, check)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::background::Background;
 use super::peers::trampoline;
@@ -42,6 +42,8 @@ pub struct Linked {
 pub(super) struct Program {
     pub(super) pre: InstancePre<HostState>,
     pub(super) service: PlatformIndices,
+    /// The function of `service` that answers requests.
+    pub(super) handle: ComponentExportIndex,
     pub(super) bootstrap: Option<WithBootstrapIndices>,
     pub(super) worker: Option<WithWorkerIndices>,
     pub(super) subscriber: Option<WithSubscriberIndices>,
@@ -74,6 +76,9 @@ pub enum LinkError {
     #[error("does not fit the platform")]
     Mismatch(#[source] wasmtime::Error),
 }
+
+/// The interface that every service exports.
+const SERVICE: &str = "provesi:platform/service@0.1.0";
 
 /// Interfaces that every service has without a grant.
 const UNGRANTED: [&str; 1] = ["provesi:platform/log"];
@@ -140,14 +145,22 @@ impl Runtime {
         }
         let pre = linker.instantiate_pre(&compiled.component).map_err(LinkError::Mismatch)?;
         let service = PlatformIndices::new(&pre).map_err(LinkError::Mismatch)?;
+        let handle = handle_index(&compiled.component).map_err(LinkError::Mismatch)?;
         let bootstrap = optional(&compiled, "bootstrap", || WithBootstrapIndices::new(&pre))?;
         let worker = optional(&compiled, "worker", || WithWorkerIndices::new(&pre))?;
         let subscriber = optional(&compiled, "subscriber", || WithSubscriberIndices::new(&pre))?;
-        let program = Arc::new(Program { pre, service, bootstrap, worker, subscriber });
+        let program = Arc::new(Program { pre, service, handle, bootstrap, worker, subscriber });
         let (engine, idle, aside) = (self.engine.clone(), self.idle_guests(), Arc::clone(&self.aside));
         let background = Arc::clone(&self.background);
         Ok(Linked { compiled, program, resources, engine, idle, aside, background })
     }
+}
+
+/// Finds the function that answers requests.
+fn handle_index(component: &Component) -> wasmtime::Result<ComponentExportIndex> {
+    let service = component.get_export_index(None, SERVICE);
+    let handle = service.and_then(|service| component.get_export_index(Some(&service), "handle"));
+    handle.ok_or_else(|| wasmtime::Error::msg(format!("{SERVICE} exports no function \"handle\"")))
 }
 
 /// Finds an optional export by its presence; there, it must have the right types.

@@ -10,18 +10,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::Store;
-use wasmtime::component::Instance;
+use wasmtime::component::{Instance, TypedFunc};
 
 use super::engine::KEEP_RESIDENT;
 use super::linker::Program;
 use super::state::{HostState, Invocation, Resources};
-use crate::bindings::Platform;
+use crate::bindings::exports::provesi::platform::service::{Request, Response};
+
+/// The function of an instance that answers requests.
+type Handle = TypedFunc<(Arc<Request>,), (Response,)>;
 
 /// A store, and the instance in it once that is made.
 pub(super) struct Guest {
     pub(super) store: Store<HostState>,
     instance: Option<Instance>,
-    service: Option<Platform>,
+    handle: Option<Handle>,
     /// Invocations that it has begun.
     uses: u32,
 }
@@ -45,7 +48,7 @@ struct Resting {
 impl Guest {
     /// Makes one that has not served yet.
     pub(super) fn new(store: Store<HostState>) -> Self {
-        Self { store, instance: None, service: None, uses: 1 }
+        Self { store, instance: None, handle: None, uses: 1 }
     }
 
     /// Returns the instance, made when there is none yet.
@@ -53,19 +56,23 @@ impl Guest {
         if let Some(instance) = self.instance {
             return Ok(instance);
         }
-        let instance = program.pre.instantiate_async(&mut self.store).await?;
+        // On the heap: it is large, and each future around it would be moved with it.
+        let instance = Box::pin(program.pre.instantiate_async(&mut self.store)).await?;
         self.instance = Some(instance);
         Ok(instance)
     }
 
-    /// Returns the store and what the service exports, found when it was not yet.
-    pub(super) async fn service(&mut self, program: &Program) -> wasmtime::Result<(&mut Store<HostState>, &Platform)> {
+    /// Returns the function that answers requests, found when it was not yet.
+    ///
+    /// That one alone: the types of each function that is found are compared, and a description's are many.
+    pub(super) async fn handle_function(&mut self, program: &Program) -> wasmtime::Result<Handle> {
         let instance = self.instance(program).await?;
-        if self.service.is_none() {
-            self.service = Some(program.service.load(&mut self.store, &instance)?);
+        if let Some(handle) = self.handle {
+            return Ok(handle);
         }
-        let service = self.service.as_ref().expect("it was just found");
-        Ok((&mut self.store, service))
+        let handle = instance.get_typed_func(&mut self.store, program.handle)?;
+        self.handle = Some(handle);
+        Ok(handle)
     }
 
     /// Begins another invocation.

@@ -82,3 +82,48 @@ async fn revoking_ends_one_token_or_all_of_a_user_and_survives_a_restart() {
     assert!(restarted.verify(&two.text).is_err());
     assert!(restarted.verify(&later.text).is_ok());
 }
+
+#[tokio::test]
+async fn a_token_that_is_remembered_is_refused_once_it_has_expired_or_was_revoked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let identity = identity(folder.path()).await;
+    let [expires, revoked, of_a_user] = [(); 3].map(|()| identity.issue(&claims()).expect("signs"));
+    for token in [&expires, &revoked, &of_a_user] {
+        assert!(identity.verify(&token.text).is_ok());
+    }
+    assert_eq!(identity.verified.count(), 3);
+    assert!(identity.verify_at(&expires.text, now_micros() + 61_000_000).is_err(), "it lives for a minute");
+    assert_eq!(identity.verified.count(), 2, "it is forgotten");
+    identity.revocations().revoke_token(&revoked.id).await.expect("stored");
+    assert!(identity.verify(&revoked.text).is_err() && identity.verify(&of_a_user.text).is_ok());
+    identity.revocations().revoke_user(7).await.expect("stored");
+    assert!(identity.verify(&of_a_user.text).is_err());
+}
+
+#[tokio::test]
+async fn a_token_that_is_remembered_vouches_for_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let identity = identity(folder.path()).await;
+    let token = identity.issue(&claims()).expect("signs").text;
+    assert!(identity.verify(&token).is_ok());
+    let altered = (0..token.len()).step_by(7).chain([token.len() - 1]).map(|at| {
+        let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
+        format!("{}{other}{}", &token[..at], &token[at + 1..])
+    });
+    for bad in altered.chain([format!("{token} "), format!("{token}="), token[..token.len() - 1].to_owned()]) {
+        assert!(identity.verify(&bad).is_err(), "{bad} was accepted");
+    }
+    assert_eq!(identity.verified.count(), 1, "what is bad is not remembered");
+    assert!(identity.verify(&token).is_ok());
+}
+
+#[tokio::test]
+async fn what_other_keys_have_signed_is_not_remembered_with_new_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = identity(folder.path()).await;
+    let token = before.issue(&claims()).expect("signs").text;
+    assert!(before.verify(&token).is_ok());
+    drop(before);
+    std::fs::remove_dir_all(folder.path().join("keys")).expect("the old key is taken away");
+    assert!(identity(folder.path()).await.verify(&token).is_err());
+}
