@@ -73,6 +73,21 @@ pub struct Candidate {
     pub longitude: f64,
 }
 
+/// A warehouse that holds an order's units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warehouse {
+    /// Its id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+}
+
+impl From<Candidate> for Warehouse {
+    fn from(candidate: Candidate) -> Self {
+        Self { id: candidate.id, name: candidate.name }
+    }
+}
+
 /// Sorts candidates: the preferred one first, then by distance from the client, ties by lowest id.
 pub fn rank(candidates: &mut [Candidate], preferred: Option<&str>, latitude: f64, longitude: f64) {
     candidates.sort_by(|a, b| {

@@ -2,9 +2,9 @@
 //!
 //! Not here: which step comes when (see `saga`).
 
-use provesi_sdk::{Error, Result, clock};
+use provesi_sdk::{Error, Result, clock, log};
 
-use crate::domain::{self, Candidate, Status};
+use crate::domain::{self, Status, Warehouse};
 use crate::peers::{self, Claim, StockError};
 use crate::saga::{self, Effects, End, Reserved, Rest, Saga, Step, Unreachable};
 use crate::store::{self, Draft};
@@ -56,21 +56,22 @@ pub(crate) fn recover() -> Result<usize> {
 struct Order<'d>(&'d Draft);
 
 impl Effects for Order<'_> {
-    type Warehouse = Candidate;
+    type Warehouse = Warehouse;
     type Error = Error;
 
-    fn holder(&mut self) -> Result<Option<Candidate>, Unreachable> {
-        peers::holder(self.0.id).map_err(|_| Unreachable)
+    fn holder(&mut self) -> Result<Option<Warehouse>, Unreachable> {
+        let holder = peers::holder(self.0.id).map_err(|_| Unreachable)?;
+        Ok(holder.map(Into::into))
     }
 
-    fn candidates(&mut self) -> Result<Vec<Candidate>, Unreachable> {
+    fn candidates(&mut self) -> Result<Vec<Warehouse>, Unreachable> {
         let draft = self.0;
         let mut candidates = peers::candidates(draft.product_id, draft.units).map_err(|_| Unreachable)?;
         domain::rank(&mut candidates, draft.main_warehouse.as_deref(), draft.latitude, draft.longitude);
-        Ok(candidates)
+        Ok(candidates.into_iter().map(Into::into).collect())
     }
 
-    fn reserve(&mut self, warehouse: &Candidate) -> Result<Reserved, Unreachable> {
+    fn reserve(&mut self, warehouse: &Warehouse) -> Result<Reserved, Unreachable> {
         let Draft { id: order_id, product_id, units, .. } = *self.0;
         match peers::reserve(Claim { order_id, product_id, warehouse_id: warehouse.id, units }) {
             Ok(()) => Ok(Reserved::Held),
@@ -92,7 +93,7 @@ impl Effects for Order<'_> {
         peers::release(self.0.id).map_err(|_| Unreachable)
     }
 
-    fn confirm(&mut self, warehouse: &Candidate) -> Result<bool> {
+    fn confirm(&mut self, warehouse: &Warehouse) -> Result<bool> {
         store::confirm(self.0.id, warehouse)
     }
 
@@ -102,6 +103,22 @@ impl Effects for Order<'_> {
 
     fn cancel(&mut self, from: Status) -> Result<bool> {
         store::cancel(self.0.id, from)
+    }
+
+    fn unsettled(&mut self) -> Result<Option<Warehouse>> {
+        store::unsettled(self.0.id)
+    }
+
+    fn give_up(&mut self) -> Result<bool> {
+        let is_own = store::give_up(self.0.id)?;
+        if is_own {
+            let id = self.0.id.to_string();
+            log::error(
+                "a confirmed order is cancelled: inventory has lost its units and has no others",
+                &[("order", &id)],
+            );
+        }
+        Ok(is_own)
     }
 
     fn finish(&mut self, step: Step) -> Result<()> {

@@ -5,6 +5,10 @@
 //! for the order any more. So it does not matter who goes on with an order, when, how often, or how many do at once:
 //! the request that placed it, the task `recover` after a crash, or somebody who cancels it. `tests` tries all of it.
 //!
+//! Inventory may be put back to an older copy of its data and know nothing of a confirmed order that is still to be
+//! settled. Then its units are reserved again where it was confirmed; where there are none any more it is cancelled, so
+//! that no confirmed order is without stock.
+//!
 //! Not here: the effects themselves (see `placement`).
 
 use crate::domain::Status;
@@ -60,7 +64,7 @@ pub trait Effects {
     /// When inventory is [`Unreachable`].
     fn reserve(&mut self, warehouse: &Self::Warehouse) -> Result<Reserved, Unreachable>;
 
-    /// Takes the held units for good; says whether the order holds or has taken any.
+    /// Takes the held units for good; says whether the order has taken any, now or before.
     ///
     /// # Errors
     /// When inventory is [`Unreachable`].
@@ -89,6 +93,18 @@ pub trait Effects {
     /// # Errors
     /// When the database has not answered.
     fn cancel(&mut self, from: Status) -> Result<bool, Self::Error>;
+
+    /// Finds the warehouse where the order is CONFIRMED with SETTLE left; none when it is not.
+    ///
+    /// # Errors
+    /// When the database has not answered.
+    fn unsettled(&mut self) -> Result<Option<Self::Warehouse>, Self::Error>;
+
+    /// Makes a CONFIRMED order with SETTLE left CANCELLED, RELEASE left, and tells of it; says whether it was so.
+    ///
+    /// # Errors
+    /// When the database has not answered.
+    fn give_up(&mut self) -> Result<bool, Self::Error>;
 
     /// Notes that nothing is left to be done, if it was this step that was.
     ///
@@ -119,7 +135,7 @@ pub enum End {
 pub enum Rest {
     /// Nothing by this one.
     Nothing,
-    /// The order's step, for the task: inventory could not be asked.
+    /// The order's step, for the task: inventory could not be asked, or contradicts itself.
     Step,
 }
 
@@ -140,6 +156,14 @@ pub enum Saga<W> {
     Cancel(Status),
     /// Take the held units.
     Settle(End),
+    /// Find where to reserve again what inventory knows nothing of.
+    Lost(End),
+    /// Reserve again, where the order is confirmed.
+    Regain(W, End),
+    /// Take what is held again.
+    SettleAgain(End),
+    /// Cancel what is confirmed and has no stock.
+    GiveUp,
     /// Give the units back.
     Release(End),
     /// Note that the step is done.
@@ -185,9 +209,25 @@ impl<W: Clone> Saga<W> {
             Self::Cancel(from) => Self::decided(effects.cancel(from)?, Self::Release(End::Cancelled)),
             Self::Settle(end) => match effects.settle() {
                 Ok(true) => Self::Finish(Step::Settle, end),
-                Ok(false) => Self::Ended(End::Superseded, Rest::Nothing),
+                Ok(false) => Self::Lost(end),
                 Err(Unreachable) => Self::Ended(end, Rest::Step),
             },
+            // Most often it was cancelled meanwhile: giving up finds that out too.
+            Self::Lost(end) => match effects.unsettled()? {
+                Some(warehouse) => Self::Regain(warehouse, end),
+                None => Self::GiveUp,
+            },
+            Self::Regain(warehouse, end) => match effects.reserve(&warehouse) {
+                Ok(Reserved::Held) => Self::SettleAgain(end),
+                Ok(Reserved::Insufficient | Reserved::Refused) => Self::GiveUp,
+                Err(Unreachable) => Self::Ended(end, Rest::Step),
+            },
+            Self::SettleAgain(end) => match effects.settle() {
+                Ok(true) => Self::Finish(Step::Settle, end),
+                // Not in a circle: the task comes back to it.
+                Ok(false) | Err(Unreachable) => Self::Ended(end, Rest::Step),
+            },
+            Self::GiveUp => Self::decided(effects.give_up()?, Self::Release(End::Cancelled)),
             Self::Release(end) => match effects.release() {
                 Ok(()) => Self::Finish(Step::Release, end),
                 Err(Unreachable) => Self::Ended(end, Rest::Step),

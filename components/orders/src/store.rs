@@ -6,7 +6,7 @@ use provesi_sdk::sql::{self, Connection, Database, Transaction, Value};
 use provesi_sdk::{Choice as _, Money, Result, Timestamp, clock, columns, params, row};
 use serde::Serialize;
 
-use crate::domain::{Candidate, Status};
+use crate::domain::{Status, Warehouse};
 use crate::saga::Step;
 
 impl Step {
@@ -24,6 +24,12 @@ pub(crate) const TOPICS: &[&str] = &[CONFIRMED, REJECTED, CANCELLED];
 const CONFIRMED: &str = "orders.confirmed";
 const REJECTED: &str = "orders.rejected";
 const CANCELLED: &str = "orders.cancelled";
+
+/// Why an order was cancelled that nobody has called off, as others are told.
+const STOCK_LOST: &str = "stock-lost";
+
+/// The same, as its customer reads it.
+const STOCK_LOST_NOTE: &str = "Cancelado: la bodega ya no tiene las unidades que estaban reservadas";
 
 /// Orders that one run of the task takes up: their statements and typed calls, seven each with three warehouses, stay
 /// below those that an invocation may have.
@@ -112,19 +118,19 @@ pub(crate) fn attempt(id: i64) -> Result<()> {
 }
 
 /// Confirms a PENDING order in a warehouse; says whether it was still pending.
-pub(crate) fn confirm(id: i64, warehouse: &Candidate) -> Result<bool> {
+pub(crate) fn confirm(id: i64, warehouse: &Warehouse) -> Result<bool> {
     const CONFIRM: &str = "UPDATE orders SET status = 'CONFIRMED', step = 'SETTLE', warehouse_id = $1, \
         warehouse_name = $2, confirmed_at = $3, updated_at = $4, attempted_at = NULL \
         WHERE id = $5 AND status = 'PENDING'";
     let now = clock::now();
-    decide(CONFIRMED, CONFIRM, params![warehouse.id, &warehouse.name, now, now, id])
+    decide(CONFIRMED, CONFIRM, params![warehouse.id, &warehouse.name, now, now, id], None)
 }
 
 /// Rejects a PENDING order; says whether it was still pending.
 pub(crate) fn reject(id: i64) -> Result<bool> {
     const REJECT: &str = "UPDATE orders SET status = 'REJECTED', step = 'RELEASE', updated_at = $1, \
         attempted_at = NULL WHERE id = $2 AND status = 'PENDING'";
-    decide(REJECTED, REJECT, params![clock::now(), id])
+    decide(REJECTED, REJECT, params![clock::now(), id], None)
 }
 
 /// Cancels an order that has a status; says whether it still had it.
@@ -132,13 +138,29 @@ pub(crate) fn cancel(id: i64, from: Status) -> Result<bool> {
     // It may hold or have taken stock, whatever step it was at.
     const CANCEL: &str = "UPDATE orders SET status = 'CANCELLED', step = 'RELEASE', updated_at = $1, \
         attempted_at = NULL WHERE id = $2 AND status = $3";
-    decide(CANCELLED, CANCEL, params![clock::now(), id, from.name()])
+    decide(CANCELLED, CANCEL, params![clock::now(), id, from.name()], None)
+}
+
+/// Finds the warehouse of an order that is confirmed and still to be settled; none when the order is not, or has none.
+pub(crate) fn unsettled(id: i64) -> Result<Option<Warehouse>> {
+    const FIND: &str = "SELECT warehouse_id, warehouse_name FROM orders \
+        WHERE id = $1 AND status = 'CONFIRMED' AND step = 'SETTLE' AND warehouse_id IS NOT NULL";
+    let found = Database.first::<(i64, Option<String>)>(FIND, params![id])?;
+    Ok(found.map(|(id, name)| Warehouse { id, name: name.unwrap_or_default() }))
+}
+
+/// Cancels a confirmed order whose stock is gone; says whether it was still to be settled.
+pub(crate) fn give_up(id: i64) -> Result<bool> {
+    const GIVE_UP: &str = "UPDATE orders SET status = 'CANCELLED', step = 'RELEASE', updated_at = $1, \
+        attempted_at = NULL, notes = COALESCE(notes, $2) \
+        WHERE id = $3 AND status = 'CONFIRMED' AND step = 'SETTLE'";
+    decide(CANCELLED, GIVE_UP, params![clock::now(), STOCK_LOST_NOTE, id], Some(STOCK_LOST))
 }
 
 row! {
-    /// What others are told of an order.
+    /// An order that a decision has changed.
     #[derive(Serialize)]
-    struct Told {
+    struct Decided {
         id: i64,
         product_id: i64,
         units: i64,
@@ -148,13 +170,23 @@ row! {
     }
 }
 
+/// What others are told of it.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    order: Decided,
+    /// Why, where nobody has called for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
 /// Changes an order if it is as the statement wants it, and tells of it; says whether it was.
-fn decide(topic: &str, statement: &str, params: &[Value]) -> Result<bool> {
+fn decide(topic: &str, statement: &str, params: &[Value], reason: Option<&'static str>) -> Result<bool> {
     const TOLD: &str = "RETURNING id, product_id, units, total_price_cents, warehouse_id, customer_id";
     let statement = format!("{statement} {TOLD}");
     sql::transaction(|tx| {
-        let Some(order) = tx.first::<Told>(&statement, params)? else { return Ok(false) };
-        tx.publish(topic, order.id, &order)?;
+        let Some(order) = tx.first::<Decided>(&statement, params)? else { return Ok(false) };
+        tx.publish(topic, order.id, &Told { order, reason })?;
         Ok(true)
     })
 }

@@ -202,7 +202,7 @@ impl Events {
             for (name, live) in self.registry.snapshot().services() {
                 let subscribes = !live.main().description.subscriptions.is_empty();
                 let Some(database) = live.main().linked.database().filter(|_| subscribes) else { continue };
-                if let Err(error) = database.forget_handled().await {
+                if let Err(error) = database.forget_handled(stop).await {
                     tracing::warn!(service.name = %name, %error, "cannot forget events that were handled long ago");
                 }
             }
@@ -272,7 +272,7 @@ impl Deliver for Services {
             let view = View::within(&snapshot, snapshot.service(subscriber).ok_or_else(gone)?);
             if !view.entry.description.subscriptions.contains(&event.topic) {
                 if !self.registry.is_current().await {
-                    return Err(DeliveryError::Unavailable("this host lags behind another".to_owned()));
+                    return Err(DeliveryError::Lagging);
                 }
                 tracing::info!(service.name = %subscriber, event.id, event.topic, "nobody subscribes any more");
                 return Ok(());

@@ -105,7 +105,7 @@ const EVENTS: [EventsNumber; 8] = [
     (
         "provesi_events_outbox_waiting",
         "gauge",
-        "Events in the service's outbox, on the host that relays it.",
+        "Events in the service's outbox, on the host that relays it; 10001 is any number above 10000.",
         |counts| whole(counts.outbox.waiting()),
     ),
     ("provesi_events_outbox_oldest_seconds", "gauge", "Age of the oldest of them.", |counts| {

@@ -8,6 +8,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio_util::sync::CancellationToken;
+
 use super::ledger::{self, MigrationError};
 use super::{Cell, Database, PackedRows, SqlError, StatementKind, Transaction, Value};
 
@@ -36,6 +38,9 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60 * 24 * 30);
 /// Handled events that are forgotten in one statement.
 const FORGOTTEN_AT_ONCE: u64 = 1000;
 
+/// Waiting events that are counted: how many more there are costs too much to know.
+pub const MAX_COUNTED: u64 = 10_000;
+
 /// An event on its way out of the database that it was published in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -56,7 +61,7 @@ pub struct Outgoing {
 /// How much waits in an outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// Events.
+    /// Events; one more than [`MAX_COUNTED`] is any number above it.
     pub count: u64,
     /// When the oldest was published, microseconds since 1970, UTC.
     pub oldest_us: Option<i64>,
@@ -154,12 +159,18 @@ impl Database {
         Ok(())
     }
 
-    /// Returns how much waits in the outbox.
+    /// Returns how much waits in the outbox, as far as that is counted.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn outbox_waiting(&self) -> Result<Waiting, SqlError> {
-        let rows = self.host_query("SELECT COUNT(*), MIN(time_us) FROM provesi_outbox", &[]).await?;
+        // Both from the front of the primary key: it costs the same however much waits behind.
+        let count = format!(
+            "SELECT COUNT(*), (SELECT o.time_us FROM provesi_outbox o ORDER BY o.seq LIMIT 1) \
+             FROM (SELECT seq FROM provesi_outbox ORDER BY seq LIMIT {}) q",
+            MAX_COUNTED + 1
+        );
+        let rows = self.host_query(&count, &[]).await?;
         Ok(match rows.rows().next().as_deref() {
             Some([Cell::Integer(count), Cell::Integer(oldest)]) => {
                 Waiting { count: u64::try_from(*count).unwrap_or_default(), oldest_us: Some(*oldest) }
@@ -168,11 +179,11 @@ impl Database {
         })
     }
 
-    /// Forgets events that were handled long ago; returns how many.
+    /// Forgets events that were handled long ago, until told to stop; returns how many.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn forget_handled(&self) -> Result<u64, SqlError> {
+    pub async fn forget_handled(&self, stop: &CancellationToken) -> Result<u64, SqlError> {
         // A part at a time: a month's tail at once would hold the writer of SQLite for too long, or never end.
         let statement = format!(
             "DELETE FROM provesi_inbox WHERE event_id IN (SELECT event_id FROM provesi_inbox WHERE handled_us < {} - $1 \
@@ -181,13 +192,14 @@ impl Database {
         );
         let age = i64::try_from(REMEMBERED.as_micros()).unwrap_or(i64::MAX);
         let mut all = 0;
-        loop {
+        while !stop.is_cancelled() {
             let forgotten = self.host_execute(&statement, &[Value::Integer(age)]).await?;
             all += forgotten;
             if forgotten < FORGOTTEN_AT_ONCE {
-                return Ok(all);
+                break;
             }
         }
+        Ok(all)
     }
 
     async fn host_query(&self, statement: &str, params: &[Value]) -> Result<PackedRows, SqlError> {

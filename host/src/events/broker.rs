@@ -32,6 +32,9 @@ pub enum DeliveryError {
     /// It could not try: it is full, or the host is at fault. Does not count.
     #[error("{0}")]
     Unavailable(String),
+    /// Another host knows better whether it subscribes. Does not count.
+    #[error("this host lags behind what another one has activated")]
+    Lagging,
 }
 
 /// Hands one event to one service, as `dispatch` does it.

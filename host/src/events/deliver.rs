@@ -26,6 +26,11 @@ pub enum Verdict {
         /// Failures so far, to be kept with the delivery.
         failures: u32,
     },
+    /// Another host should have it; here it may be tried again after the wait. Nothing of that is kept.
+    Elsewhere {
+        /// The wait.
+        wait: Duration,
+    },
     /// It has failed for the last time: bury it ([`DeadLetters`]), then forget it.
     Dead {
         /// What the subscriber said the last time.
@@ -65,7 +70,7 @@ impl Courier {
         // A mistake of the host's is no fault of the event, and nobody else's deliveries end with it.
         let mistaken = |_| Err(DeliveryError::Unavailable("the host has made a mistake".to_owned()));
         let outcome = attempted.unwrap_or_else(mistaken);
-        if !matches!(outcome, Err(DeliveryError::Unavailable(_))) {
+        if !matches!(outcome, Err(DeliveryError::Unavailable(_) | DeliveryError::Lagging)) {
             self.unavailable.store(0, Ordering::Relaxed);
         }
         let verdict = self.judge(&outcome, failures);
@@ -79,8 +84,9 @@ impl Courier {
                     "an event was not handled"
                 );
             }
-            Err(DeliveryError::Unavailable(reason)) => tracing::debug!(
-                service.name = %self.subscriber, event.id, event.topic, reason, "an event waits for its subscriber"
+            Err(waits @ (DeliveryError::Unavailable(_) | DeliveryError::Lagging)) => tracing::debug!(
+                service.name = %self.subscriber, event.id, event.topic, reason = %waits,
+                "an event waits for its subscriber"
             ),
         }
         verdict
@@ -89,10 +95,8 @@ impl Courier {
     fn judge(&self, outcome: &Result<(), DeliveryError>, failures: u32) -> Verdict {
         match outcome {
             Ok(()) => Verdict::Done,
-            Err(DeliveryError::Unavailable(_)) => {
-                let in_a_row = self.unavailable.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-                Verdict::Retry { wait: Backoff::CONNECTION.after(in_a_row), failures }
-            }
+            Err(DeliveryError::Unavailable(_)) => Verdict::Retry { wait: self.longer(), failures },
+            Err(DeliveryError::Lagging) => Verdict::Elsewhere { wait: self.longer() },
             Err(DeliveryError::Failed(reason)) => {
                 let failures = failures.saturating_add(1);
                 if failures >= self.attempts.0 {
@@ -102,5 +106,10 @@ impl Courier {
                 }
             }
         }
+    }
+
+    /// Returns a wait that grows with each attempt that nobody has made.
+    fn longer(&self) -> Duration {
+        Backoff::CONNECTION.after(self.unavailable.fetch_add(1, Ordering::Relaxed).saturating_add(1))
     }
 }

@@ -30,6 +30,9 @@ const AT_ONCE: usize = 8;
 /// Deliveries of one subscriber in memory, below which more are read.
 const LOW: usize = 64;
 
+/// Time for which a host that lags behind goes on with what it knows before others have their turn.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
 /// Time from one look at how much waits to the next.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
@@ -86,13 +89,17 @@ impl Embedded {
         Ok(())
     }
 
-    /// Delivers what there is and what comes, and begins anew after what breaks; never ends.
+    /// Delivers what there is and what comes, and begins anew after what breaks; ends only to let another host have the
+    /// lease.
     async fn serve(&self, courier: &Courier) {
         let courier = Arc::new(courier.clone());
         let mut failures = 0;
         loop {
             let begun = Instant::now();
-            let Err(error) = Flow::new(self, Arc::clone(&courier)).run().await;
+            let Err(error) = Flow::new(self, Arc::clone(&courier)).run().await else {
+                tracing::debug!(service.name = %courier.subscriber, "this host lags behind: another one may deliver");
+                return;
+            };
             failures = if begun.elapsed() > Backoff::CONNECTION.longest { 1 } else { failures + 1 };
             tracing::warn!(service.name = %courier.subscriber, %error, failures, "deliveries begin anew");
             tokio::time::sleep(Backoff::CONNECTION.after(failures)).await;
@@ -139,6 +146,8 @@ struct Flow<'f> {
     known: BTreeSet<i64>,
     running: JoinSet<Finished>,
     search: Search,
+    /// When the lease is given up, because another host knows better.
+    hand_over: Option<Instant>,
     counted: Option<Instant>,
 }
 
@@ -151,22 +160,30 @@ impl<'f> Flow<'f> {
             known: BTreeSet::new(),
             running: JoinSet::new(),
             search: Search::default(),
+            hand_over: None,
             counted: None,
         }
     }
 
-    /// Dropped, it stops what runs: that is delivered again.
-    async fn run(mut self) -> Result<std::convert::Infallible, Broken> {
+    /// Ends when another host should go on. Dropped, it stops what runs: that is delivered again.
+    async fn run(mut self) -> Result<(), Broken> {
         let mut wake = self.broker.wakes.on(self.broker.told(&self.courier.subscriber));
         self.search.hear();
         loop {
-            self.start();
+            let gives_up = self.hand_over.is_some_and(|at| at <= Instant::now());
+            if !gives_up {
+                self.start();
+            } else if self.running.is_empty() {
+                return Ok(());
+            }
             self.count().await?;
-            let (reads, due) = (self.known.len() < LOW && self.search.has_next(), self.search.due());
+            let reads = !gives_up && self.known.len() < LOW && self.search.has_next();
+            let (due, hand_over) = (self.search.due(), self.hand_over.filter(|_| !gives_up));
             tokio::select! {
                 Some(finished) = self.running.join_next() => self.settle(finished).await?,
                 () = wake.heard() => self.search.hear(),
                 () = until(due) => self.search.wake(Instant::now()),
+                () = until(hand_over) => {},
                 () = std::future::ready(()), if reads => self.read().await?,
             }
         }
@@ -213,16 +230,22 @@ impl<'f> Flow<'f> {
                     self.courier.dead.announce(subscriber, event, failures, &reason).await;
                     self.go_on(lane);
                 }
-                Verdict::Retry { wait, .. } => {
-                    // The key stalls in the database: its events are read again when it may go on.
-                    for later in self.waiting.clear(&lane) {
-                        self.known.remove(&later.seq);
-                    }
-                    self.search.stall(lane, Instant::now() + wait);
+                Verdict::Retry { wait, .. } => self.stall(lane, wait),
+                Verdict::Elsewhere { wait } => {
+                    self.hand_over = self.hand_over.or_else(|| Some(Instant::now() + HAND_OVER));
+                    self.stall(lane, wait);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Forgets what waits in a lane: its events are read again when it may go on.
+    fn stall(&mut self, lane: Lane, wait: Duration) {
+        for later in self.waiting.clear(&lane) {
+            self.known.remove(&later.seq);
+        }
+        self.search.stall(lane, Instant::now() + wait);
     }
 
     /// Lets the next of a lane run.

@@ -1,7 +1,8 @@
 //! Leases: of all hosts on one database, one does a work at a time, and another goes on when it is gone.
 //!
 //! A lease ends by the database's clock, never by a host's: hosts do not agree on the time. What is done under a lease
-//! must bear being done twice at once for a moment, when a host has been stopped for longer than its lease lasts.
+//! must bear being done twice at once for a moment: when a host has been stopped for longer than its lease lasts, and
+//! when that clock is set, until the holder asks again. See `docs/events.md` for how long, and why it does no harm.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

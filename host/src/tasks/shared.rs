@@ -1,16 +1,14 @@
 //! Turns among hosts on one PostgreSQL: by the table, with the database's clock.
 //!
 //! No clock of a host is read. Should the database's own be set back, what is due further away than it can be is due
-//! when it would be now, and a claim that would last longer than any can is free.
+//! when it would be now. A claim that began later than now would last longer than it was made for: it is free, as its
+//! host may be gone. If it is not, its run and the next one are at work at once, which runs must bear anyhow.
 
 use std::time::Duration;
 
 use super::schedule::micros;
 use super::{Schedule, TaskKey, TaskOutcome, Turn, integer, text};
 use crate::db::{Cell, Database, SqlError, Value};
-
-/// Longest claim that anybody makes; see [`super::Schedule`] and the bound of deadlines in `registry::description`.
-const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
 /// Shortest wait before asking again: between hosts that want the same task at once.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -37,7 +35,6 @@ struct Seen {
 impl Shared {
     /// Takes part under a new name: claims of an earlier process are another's.
     pub(super) fn new() -> Self {
-        let longest = micros(LONGEST);
         Self {
             holder: uuid::Uuid::now_v7().to_string(),
             look: format!(
@@ -47,7 +44,7 @@ impl Shared {
             claim: format!(
                 "UPDATE tasks SET holder = $3, started_us = {NOW}, until_us = {NOW} + $4, outcome = 'running' \
                  WHERE service = $1 AND name = $2 AND next_us <= {NOW} \
-                 AND (until_us IS NULL OR until_us <= {NOW} OR until_us > {NOW} + {longest})"
+                 AND (until_us IS NULL OR until_us <= {NOW} OR started_us > {NOW})"
             ),
             end: format!(
                 "UPDATE tasks SET holder = NULL, until_us = NULL, ended_us = {NOW}, outcome = $4, next_us = $5 \

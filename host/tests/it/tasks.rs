@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use provesi::db::{self, Bounds, Database, Storage};
 use serde_json::{Value, json};
 
 use crate::deployments::revisions::read;
@@ -130,6 +131,34 @@ async fn a_run_of_a_killed_host_is_made_up_for_by_another() {
     let app = TestApp::start_as(&Setup { services: &[], url: &url, more: &more, ..Setup::default() }).await;
     eventually("the other host runs it", MINUTE, async || runs(&app, "stuck").await.len() == 2).await;
     eventually("its run is done", BOUND, async || status(&app, "stuck").await["outcome"] == "done").await;
+    app.stop().await;
+}
+
+/// Opens the hosts' own database beside them.
+async fn host_database(url: &str) -> Database {
+    let bounds = Bounds {
+        connections: 1,
+        result_bytes: 1 << 10,
+        statement_bytes: 1 << 10,
+        params_bytes: 1 << 10,
+        statement_timeout: BOUND,
+    };
+    let storage = Storage::postgres(url, BOUND).await.expect("the server answers");
+    storage.open("provesi_host", bounds).await.expect("the database opens")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_of_a_killed_host_is_free_when_the_clock_was_put_back_since() {
+    // An hour seen from the other side: the claim began an hour later.
+    const LATER: &str = "UPDATE tasks SET started_us = started_us + $1, until_us = until_us + $1 WHERE name = 'stuck'";
+    let (_folder, more) = stuck();
+    let Some(process) = killed_in_a_run(Backend::Postgres, &more).await else { return };
+    let url = process.url();
+    let database = host_database(&url).await;
+    assert_eq!(database.execute(LATER, &[db::Value::Integer(3_600_000_000)]).await.expect("an answer"), 1);
+    database.close().await;
+    let app = TestApp::start_as(&Setup { services: &[], url: &url, more: &more, ..Setup::default() }).await;
+    eventually("the other host runs it", MINUTE, async || runs(&app, "stuck").await.len() == 2).await;
     app.stop().await;
 }
 

@@ -69,6 +69,24 @@ async fn what_is_forgotten_is_exactly_what_was_read() {
 }
 
 #[tokio::test]
+async fn what_waits_is_counted_up_to_a_bound() {
+    // As many as `n` says, the first one first.
+    const FILL: &str = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1) \
+        INSERT INTO provesi_outbox (id, topic, key, time_us, payload) \
+        SELECT CAST(n AS TEXT), 'a.said', 'k', n + 5, x'31' FROM numbers";
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(folder.path()).await;
+    assert_eq!(database.outbox_waiting().await.expect("reads"), Waiting::default());
+    for (number, counted) in [(MAX_COUNTED, MAX_COUNTED), (3 * MAX_COUNTED, MAX_COUNTED + 1)] {
+        database.host_execute("DELETE FROM provesi_outbox", &[]).await.expect("empties it");
+        let number = Value::Integer(i64::try_from(number).expect("a small number"));
+        database.host_execute(FILL, &[number]).await.expect("stores");
+        let waiting = database.outbox_waiting().await.expect("reads");
+        assert_eq!(waiting, Waiting { count: counted, oldest_us: Some(6) });
+    }
+}
+
+#[tokio::test]
 async fn a_batch_is_bounded_in_events_and_in_bytes_but_never_empty() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await;
@@ -119,7 +137,23 @@ async fn only_what_was_handled_long_ago_is_forgotten() {
         let insert = "INSERT INTO provesi_inbox (event_id, handled_us) VALUES ($1, $2)";
         database.execute(insert, &row).await.expect("stores");
     }
-    assert_eq!(database.forget_handled().await.expect("forgets"), 1);
+    assert_eq!(database.forget_handled(&CancellationToken::new()).await.expect("forgets"), 1);
     let rows = database.query("SELECT event_id FROM provesi_inbox", &[]).await.expect("reads");
     assert_eq!(rows.rows().flatten().collect::<Vec<_>>(), [Cell::Text("young")]);
+}
+
+#[tokio::test]
+async fn a_host_that_stops_forgets_no_more() {
+    // More than one statement forgets.
+    const OLD: i64 = 1500;
+    const FILL: &str = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1) \
+        INSERT INTO provesi_inbox (event_id, handled_us) SELECT CAST(n AS TEXT), n FROM numbers";
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(folder.path()).await;
+    database.host_execute(FILL, &[Value::Integer(OLD)]).await.expect("stores");
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert_eq!(database.forget_handled(&stop).await.expect("answers"), 0);
+    let all = database.forget_handled(&CancellationToken::new()).await.expect("forgets");
+    assert_eq!(all, OLD.unsigned_abs(), "all of them are there still");
 }

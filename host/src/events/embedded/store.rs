@@ -78,6 +78,8 @@ impl Store {
         for (_, delivery, verdict) in settled {
             match verdict {
                 Verdict::Done => self.forget(&mut tx, subscriber, delivery).await?,
+                // A stall would keep the other host from it.
+                Verdict::Elsewhere { .. } => {}
                 Verdict::Retry { wait, failures } => {
                     const COUNT: &str = "UPDATE deliveries SET failures = $3 WHERE subscriber = $1 AND event_seq = $2";
                     let [subscriber, seq] = place(subscriber, delivery);

@@ -1,5 +1,7 @@
 //! Deliveries on SQLite, with a subscriber that does as it is told; `tests/it` has real ones, on both databases.
 
+mod hosts;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,6 +29,10 @@ struct Subscriber {
     begun: Mutex<Vec<String>>,
     /// Keys of which no event comes to its end.
     held: Mutex<BTreeSet<String>>,
+    /// Texts that its host does not know it to subscribe to, because it lags behind.
+    unknown: Mutex<BTreeSet<String>>,
+    /// What has had an effect, in that order: what comes twice has one, as by the inbox of a service.
+    effects: Arc<Mutex<Vec<String>>>,
     panics: AtomicU32,
 }
 
@@ -43,6 +49,9 @@ impl Deliver for Subscriber {
             }
             let text = String::from_utf8(event.payload.clone()).expect("a text");
             self.begun.lock().expect("no panic").push(text.clone());
+            if self.is_unknown(&text) {
+                return Err(DeliveryError::Lagging);
+            }
             if self.is_held(&event.key) {
                 std::future::pending::<()>().await;
             }
@@ -58,6 +67,10 @@ impl Deliver for Subscriber {
                 *left -= 1;
                 return Err(DeliveryError::Failed("told to".to_owned()));
             }
+            let mut effects = self.effects.lock().expect("no panic");
+            if !effects.contains(&text) {
+                effects.push(text.clone());
+            }
             self.got.lock().expect("no panic").push((text, attempt));
             Ok(())
         })
@@ -70,6 +83,10 @@ impl Subscriber {
         let has_room = *busy == 0;
         *busy = busy.saturating_sub(1);
         has_room
+    }
+
+    fn is_unknown(&self, text: &str) -> bool {
+        self.unknown.lock().expect("no panic").contains(text)
     }
 
     fn is_held(&self, key: &str) -> bool {
@@ -106,7 +123,7 @@ struct Case {
     subscriber: Arc<Subscriber>,
     courier: Courier,
     database: Arc<Database>,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 async fn case(attempts: u32) -> Case {
@@ -121,10 +138,15 @@ async fn case(attempts: u32) -> Case {
     };
     let database = Arc::new(storage.open("host", bounds).await.expect("opens"));
     prepare(&database).await.expect("makes the tables");
+    host(Arc::new(folder), database, Subscriber::default(), attempts).await
+}
+
+/// Starts a host; on SQLite all leases that others hold are free from then on.
+async fn host(folder: Arc<tempfile::TempDir>, database: Arc<Database>, subscriber: Subscriber, attempts: u32) -> Case {
     let leases = Arc::new(Leases::open(Arc::clone(&database)).await.expect("opens"));
     let (wakes, stats) = (Arc::new(Wakes::new(Arc::clone(&database))), Arc::new(Stats::default()));
     let dead = Arc::new(DeadLetters::new(Arc::clone(&database), Arc::new(Feed::new()), Arc::clone(&stats)));
-    let (name, subscriber): (ServiceName, _) = ("b".parse().expect("a name"), Arc::new(Subscriber::default()));
+    let (name, subscriber): (ServiceName, _) = ("b".parse().expect("a name"), Arc::new(subscriber));
     let courier = Courier {
         subscriber: name.clone(),
         topics: vec!["a.said".to_owned()],
@@ -135,7 +157,7 @@ async fn case(attempts: u32) -> Case {
         unavailable: Arc::default(),
     };
     let broker = Embedded::new(Arc::clone(&database), Arc::new(Always(vec![name])), leases, wakes);
-    Case { broker, subscriber, courier, database, _folder: folder }
+    Case { broker, subscriber, courier, database, folder }
 }
 
 fn event(number: u32, key: &str, text: &str) -> Event {

@@ -272,6 +272,8 @@ async fn attempt(courier: &Courier, parcel: &Parcel) -> Outcome {
         match courier.attempt(&parcel.event, parcel.failures).await {
             Verdict::Done => {}
             Verdict::Retry { wait, failures } => return Outcome::Again { wait, failures },
+            // With the channel it goes back to the queue, and to the consumer of another host.
+            Verdict::Elsewhere { .. } => return Outcome::Lost(BrokerError::Lagging),
             Verdict::Dead { reason, failures } => bury(courier, &parcel.event, failures, &reason).await,
         }
     }

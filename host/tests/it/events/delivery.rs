@@ -104,7 +104,7 @@ mod run {
 }
 
 /// Opens the host's own database beside the host.
-async fn host_database(app: &TestApp) -> Database {
+pub(super) async fn host_database(app: &TestApp) -> Database {
     let (url, wait) = (app.url(), Duration::from_secs(10));
     let bounds = Bounds {
         connections: 2,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::delivery::host_database;
 use super::{SOON, Tables, assert_once_and_in_order, heard, listener, metric, said, texts, until_heard};
 use crate::support::{Backend, Setup, TestApp, eventually, fixture, service};
 
@@ -69,6 +70,51 @@ async fn a_host_that_lags_behind_a_deploy_loses_no_event_and_holds_up_none() {
     eventually("it follows when it can", SOON, follows).await;
     said(&lagging, "late", "to both").await;
     assert_once_and_in_order(&until_heard(&current, "to both").await);
+    current.stop().await;
+    lagging.stop().await;
+}
+
+/// Returns the subscriber as it was before anybody said anything: it subscribes to another topic.
+fn deaf() -> Vec<u8> {
+    const SAID: &[u8] = b"emitter.said";
+    let mut bytes = listener(&[]);
+    let windows = bytes.windows(SAID.len()).enumerate();
+    let places: Vec<usize> = windows.filter(|(_, window)| *window == SAID).map(|(place, _)| place).collect();
+    assert!(!places.is_empty(), "its topic is written in it");
+    for place in places {
+        bytes[place..place + SAID.len()].copy_from_slice(b"emitter.sung");
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_lags_behind_a_deploy_leaves_deliveries_to_one_that_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("listener.wasm");
+    std::fs::write(&file, deaf()).expect("the component is written");
+    let more = service("emitter", &fixture("emitter"), r#""sql", "events""#) + &service("listener", &file, r#""sql""#);
+    let setup = Setup { services: &[], more: &more, ..Setup::default() };
+    let Some(lagging) = TestApp::start_on(Backend::Postgres, &setup).await else { return };
+    let database = host_database(&lagging).await;
+    // It is the one that delivers: there is no other yet.
+    let held = "SELECT name FROM leases WHERE name = 'deliver/listener'";
+    let delivers = async || database.query(held, &[]).await.expect("an answer").count == 1;
+    eventually("the first host delivers", SOON, delivers).await;
+
+    let url = lagging.url();
+    let current = TestApp::start_as(&Setup { url: &url, ..setup }).await;
+    // What another host activates is followed with what the configuration says of it, which cannot be read here.
+    std::fs::write(lagging.folder().join("provesi.toml"), "no = [table").expect("the configuration is written");
+    let deployed = current.upload("listener", "", listener(&[])).await;
+    assert_eq!(deployed.status, 201, "{:?}", deployed.body);
+    for n in 0..20 {
+        said(&current, &format!("key-{}", n % 4), &n.to_string()).await;
+    }
+    eventually("all are heard", TAKEN_OVER, async || heard(&current).await.len() >= 20).await;
+    let all = heard(&current).await;
+    assert_once_and_in_order(&all);
+    assert!(all.iter().all(|heard| heard.attempt == 1), "what a host cannot judge is no attempt: {all:?}");
+    database.close().await;
     current.stop().await;
     lagging.stop().await;
 }
