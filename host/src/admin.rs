@@ -5,6 +5,7 @@
 //!
 //! Not here: what a change does and its audit trail (see `registry`), the socket (see `listener`).
 
+mod backlog;
 mod changes;
 mod events;
 mod guard;
@@ -24,6 +25,7 @@ use axum::extract::State;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 use bytesize::ByteSize;
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,13 +54,16 @@ const MAX_HEADERS: usize = 100;
 const TIMEOUTS: Timeouts =
     Timeouts { head: Duration::from_secs(10), idle: Duration::from_secs(75), write: Duration::from_secs(30) };
 
+/// Renders the text of `/metrics`.
+pub type Metrics = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+
 /// What every request of an operator needs.
 pub struct Admin {
     registry: Arc<Registry>,
     feed: Arc<Feed>,
     letters: Letters,
     token: AdminToken,
-    metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    metrics: Metrics,
     max_component: ByteSize,
     upload_timeout: Duration,
     drain: Duration,
@@ -81,14 +86,14 @@ impl From<&AdminConfig> for Bounds {
 }
 
 impl Admin {
-    /// Serves a registry to whoever has the token; `metrics` renders the text of `/metrics`.
+    /// Serves a registry to whoever has the token.
     pub fn new(
         registry: Arc<Registry>,
         feed: Arc<Feed>,
         letters: Letters,
         token: AdminToken,
         config: &AdminConfig,
-        metrics: Arc<dyn Fn() -> String + Send + Sync>,
+        metrics: Metrics,
     ) -> Self {
         Self {
             registry,

@@ -122,9 +122,9 @@ impl App {
             tracing::warn!("gateway.access = \"open\": most routes are public, as in the old system");
         }
         let gateway = Arc::new(Gateway::new(&config.gateway, Arc::clone(&registry), dispatch, Arc::clone(&identity)));
-        let counted = (Arc::clone(&registry), Arc::clone(&cache), Arc::clone(&events.stats));
-        let render = Arc::new(move || metrics::render(&counted.0, &counted.1) + &metrics::render_events(&counted.2));
-        let letters = Letters { dead: Arc::clone(&events.dead), broker: Arc::clone(&events.broker) };
+        let render = metrics::renderer(Arc::clone(&registry), Arc::clone(&cache), &events);
+        let (dead, broker) = (Arc::clone(&events.dead), Arc::clone(&events.broker));
+        let letters = Letters { dead, broker, survey: Arc::clone(&events.survey) };
         let admin = Arc::new(Admin::new(Arc::clone(&registry), feed, letters, token, &config.admin, render));
         let canary = config.canary.clone();
         Ok(Self {

@@ -6,6 +6,7 @@
 //! Not here: `serve` (see `main`), what the configuration listens on (`main` says it).
 
 mod answers;
+mod backlog;
 mod client;
 mod deploy;
 mod events;

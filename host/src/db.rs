@@ -7,6 +7,7 @@
 //! Not here: who may use which database (see `app`), the WIT interface (see `capabilities::sql`).
 
 mod changes;
+mod depth;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod lease;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 pub use self::changes::Changes;
+pub use self::depth::Depth;
 use self::lease::Lease;
 use self::readings::Readings;
 pub use self::statement::Kind as StatementKind;

@@ -15,11 +15,14 @@ mod embedded;
 mod keyed;
 mod lease;
 mod rabbit;
+mod reach;
 mod relay;
 mod schema;
 mod stats;
+mod survey;
 mod wakes;
 
+pub use crate::db::Depth;
 use crate::names::ServiceName;
 
 pub use self::backoff::Backoff;
@@ -30,9 +33,11 @@ pub use self::embedded::Embedded;
 pub use self::keyed::{Keyed, Lane};
 pub use self::lease::Leases;
 pub use self::rabbit::Rabbit;
+pub use self::reach::Reach;
 pub use self::relay::Relay;
 pub use self::schema::prepare;
 pub use self::stats::{Backlog, Counter, Counts, Stats};
+pub use self::survey::{BrokerState, Found, Kept, Member, Members, SURVEY_TIMEOUT, Standing, Survey};
 pub use self::wakes::{Wake, Wakes};
 
 /// Something that happened in a service, as it goes to the subscribers.

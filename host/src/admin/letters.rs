@@ -13,19 +13,21 @@ use serde::Serialize;
 use super::Admin;
 use super::problem::Problem;
 use super::query;
-use crate::events::{Broker, BrokerError, DeadLetter, DeadLetters};
+use crate::events::{Broker, BrokerError, DeadLetter, DeadLetters, Survey};
 use crate::names::ServiceName;
 use crate::registry::Actor;
 
 /// The last microsecond that RFC 3339 can name.
 const LAST_US: u64 = 253_402_300_799_999_999;
 
-/// Where dead letters are, and who takes them again.
+/// Where events wait and dead letters are, and who takes them again.
 pub struct Letters {
     /// All of them.
     pub dead: Arc<DeadLetters>,
     /// Hands them to their subscribers again.
     pub broker: Arc<dyn Broker>,
+    /// Says how much waits.
+    pub survey: Arc<Survey>,
 }
 
 /// The number of a dead letter that a path names.

@@ -21,7 +21,7 @@ use crate::db::Database;
 use crate::dispatch::{Dispatch, View};
 use crate::events::{
     Attempts, Broker, Courier, Current, DeadLetters, Deliver, DeliveryError, Directory, Embedded, Event, Leases,
-    Rabbit, Relay, Stats, Wakes, prepare,
+    Member, Rabbit, Relay, Stats, Survey, Wakes, prepare,
 };
 use crate::fault::CallError;
 use crate::feed::Feed;
@@ -38,6 +38,7 @@ pub(super) struct Events {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) dead: Arc<DeadLetters>,
     pub(super) stats: Arc<Stats>,
+    pub(super) survey: Arc<Survey>,
     leases: Arc<Leases>,
     wakes: Arc<Wakes>,
     attempts: Attempts,
@@ -115,11 +116,14 @@ impl Events {
             EventsUrl::Embedded => {
                 Arc::new(Embedded::new(database, directory, Arc::clone(&leases), Arc::clone(&wakes)))
             }
-            EventsUrl::Amqp(url) => Arc::new(Rabbit::new(url, directory)?),
+            EventsUrl::Amqp(url) => Arc::new(Rabbit::new(url, directory, Arc::clone(&stats))?),
         };
+        let live = Arc::clone(&registry);
+        let members = Box::new(move || members(&live.snapshot()));
+        let survey = Arc::new(Survey::new(Arc::clone(&dead), Arc::clone(&broker), members));
         let attempts = Attempts(config.attempts);
         let running = Mutex::default();
-        Ok(Self { registry, deliver: services, broker, dead, stats, leases, wakes, attempts, running })
+        Ok(Self { registry, deliver: services, broker, dead, stats, survey, leases, wakes, attempts, running })
     }
 
     /// Carries events for what lives, and what comes to live later, until told to stop.
@@ -236,6 +240,21 @@ fn roles(snapshot: &Snapshot) -> BTreeMap<Role, Means> {
         }
     }
     roles
+}
+
+/// Says what the live services have to do with events, for those who look where they wait.
+fn members(snapshot: &Snapshot) -> BTreeMap<ServiceName, Member> {
+    let mut members: BTreeMap<ServiceName, Member> = BTreeMap::new();
+    for (role, means) in roles(snapshot) {
+        match role {
+            Role::Relay(service) => {
+                let Means::Outbox(database) = means else { continue };
+                members.entry(service).or_default().outbox = Some(database);
+            }
+            Role::Courier(service) => members.entry(service).or_default().subscribes = true,
+        }
+    }
+    members
 }
 
 /// How the error of a subscriber begins that could not try; see `wit/platform/subscriber.wit`.

@@ -1,9 +1,16 @@
 //! Renders counters in the text format of Prometheus, for `/metrics`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
+use super::events::Events;
+use crate::admin::Metrics;
 use crate::cache::{Cache, Counts as CacheCounts};
-use crate::events::{Counts as EventsCounts, Stats};
+use crate::events::{Counts as EventsCounts, Kept, Reach, Stats};
+use crate::names::ServiceName;
 use crate::registry::{Registry, ServiceStatus};
 
 /// One counter: its name, what it counts, and where it is found.
@@ -33,8 +40,21 @@ const CACHE_NUMBERS: [CacheNumber; 5] = [
     ("provesi_cache_bytes", "gauge", "Bytes that a cache in memory takes.", |counts| counts.bytes),
 ];
 
+/// Makes what renders everything that is counted.
+pub(super) fn renderer(registry: Arc<Registry>, cache: Arc<Cache>, events: &Events) -> Metrics {
+    let (stats, survey) = (Arc::clone(&events.stats), Arc::clone(&events.survey));
+    Arc::new(move || -> BoxFuture<'static, String> {
+        let (registry, cache) = (Arc::clone(&registry), Arc::clone(&cache));
+        let (stats, survey) = (Arc::clone(&stats), Arc::clone(&survey));
+        Box::pin(async move {
+            let kept = survey.kept().await;
+            render(&registry, &cache) + &render_events(&stats) + &render_kept(&stats, kept)
+        })
+    })
+}
+
 /// Renders the counters of all live services and their caches.
-pub(super) fn render(registry: &Registry, cache: &Cache) -> String {
+fn render(registry: &Registry, cache: &Cache) -> String {
     let services = registry.services();
     let mut text = String::new();
     for (name, help, count) in COUNTERS {
@@ -123,7 +143,7 @@ const EVENTS: [EventsNumber; 8] = [
 ];
 
 /// Renders the counters of events.
-pub(super) fn render_events(stats: &Stats) -> String {
+fn render_events(stats: &Stats) -> String {
     let services = stats.all();
     let mut text = String::new();
     for (name, kind, help, number) in EVENTS {
@@ -131,6 +151,25 @@ pub(super) fn render_events(stats: &Stats) -> String {
         for (service, counts) in &services {
             let _ = writeln!(text, "{name}{{service=\"{service}\"}} {}", number(counts));
         }
+    }
+    text
+}
+
+/// Renders what the host keeps for events: the broker, and dead letters as far as they could be counted.
+fn render_kept(stats: &Stats, kept: Kept) -> String {
+    let mut text = String::new();
+    let is_up = !matches!(kept.broker.reach, Reach::Away { .. } | Reach::Blocked);
+    let _ = writeln!(text, "# HELP provesi_events_broker_up Whether the broker takes events, as far as is known.");
+    let _ = writeln!(text, "# TYPE provesi_events_broker_up gauge");
+    let _ = writeln!(text, "provesi_events_broker_up{{broker=\"{}\"}} {}", kept.broker.kind, u8::from(is_up));
+    let _ = writeln!(text, "# HELP provesi_events_dead_letters Dead letters that are kept.");
+    let _ = writeln!(text, "# TYPE provesi_events_dead_letters gauge");
+    let Some(found) = kept.dead_letters else { return text };
+    // Those that have none any more say so.
+    let mut letters: BTreeMap<ServiceName, u64> = stats.all().into_iter().map(|(service, _)| (service, 0)).collect();
+    letters.extend(found);
+    for (service, count) in letters {
+        let _ = writeln!(text, "provesi_events_dead_letters{{service=\"{service}\"}} {count}");
     }
     text
 }

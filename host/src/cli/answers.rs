@@ -88,6 +88,7 @@ pub(super) struct Service {
     pub(super) routes: Vec<Route>,
     #[serde(default)]
     pub(super) tasks: Vec<Task>,
+    pub(super) events: Option<Backlog>,
     pub(super) breaker: Option<String>,
     pub(super) deployed_at: Option<String>,
 }
@@ -118,6 +119,32 @@ pub(super) struct Task {
     pub(super) last_ended: Option<String>,
     pub(super) outcome: Option<String>,
     pub(super) next: Option<String>,
+}
+
+/// How much of a service's events waits.
+#[derive(Debug, Deserialize)]
+pub(super) struct Backlog {
+    pub(super) broker: Option<BrokerState>,
+    pub(super) outbox: Option<Depth>,
+    pub(super) deliveries: Option<Depth>,
+    pub(super) dead_letters: Option<u64>,
+}
+
+/// The broker that events go to.
+#[derive(Debug, Deserialize)]
+pub(super) struct BrokerState {
+    pub(super) kind: String,
+    pub(super) state: String,
+    pub(super) away_since: Option<String>,
+}
+
+/// How much waits in one place.
+#[derive(Debug, Deserialize)]
+pub(super) struct Depth {
+    pub(super) waiting: u64,
+    #[serde(default)]
+    pub(super) more: bool,
+    pub(super) oldest_seconds: Option<u64>,
 }
 
 /// A revision.

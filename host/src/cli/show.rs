@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::answers::{AuditEntry, Checked, Deployed, Event, Moved, Revision, Service, Share, Task, Timings};
+use super::backlog;
 use super::layout::{Row, field, indented, table};
 
 /// Hex digits of a digest that are shown.
@@ -51,7 +52,7 @@ pub(super) fn moved(answer: &Moved) -> String {
     format!("the traffic of {} goes to {}", answer.service, weights(&answer.traffic))
 }
 
-/// Renders all services, one row each.
+/// Renders all services, one row each, and below how much of their events waits.
 pub(super) fn services(services: &[Service], width: usize) -> String {
     let row = |service: &Service| {
         Row::new([
@@ -65,7 +66,8 @@ pub(super) fn services(services: &[Service], width: usize) -> String {
         ])
     };
     let rows: Vec<Row> = services.iter().map(row).collect();
-    table(&["SERVICE", "STATE", "REVISION", "VERSION", "REQUESTS", "FAULTS", "DEPLOYED"], &rows, 0, width)
+    let head = ["SERVICE", "STATE", "REVISION", "VERSION", "REQUESTS", "FAULTS", "DEPLOYED"];
+    table(&head, &rows, 0, width) + &backlog::listed(services, width)
 }
 
 /// Renders one service in detail.
@@ -89,6 +91,9 @@ pub(super) fn service(service: &Service, width: usize) -> String {
         ("limits", limits(&service.limits)),
     ] {
         text.push_str(&field(name, &value, width));
+    }
+    if let Some(events) = &service.events {
+        text.push_str(&backlog::shown(events, width));
     }
     let shares: Vec<Row> = service.traffic.iter().map(share).collect();
     text.push('\n');

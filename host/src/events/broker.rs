@@ -3,10 +3,13 @@
 //! Two implementations: [`super::Embedded`] keeps them in the host's own database, `rabbit` in RabbitMQ. A third
 //! party that listens is the broker's business, not the host's.
 
+use std::time::Instant;
+
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::{Courier, Event};
+use super::{Courier, Event, Reach};
+use crate::db::Depth;
 use crate::names::ServiceName;
 
 /// Why a broker did not take events. They stay where they were and are offered again.
@@ -82,6 +85,19 @@ pub trait Broker: Send + Sync {
     /// Stores one event for one subscriber again: a dead letter that is replayed. It has all its attempts anew.
     fn redeliver<'a>(&'a self, subscriber: &'a ServiceName, event: &'a Event)
     -> BoxFuture<'a, Result<(), BrokerError>>;
+
+    /// Names the kind of broker, for operators.
+    fn kind(&self) -> &'static str;
+
+    /// Says whether it can be reached; answers by a moment.
+    fn reach(&self, until: Instant) -> BoxFuture<'_, Reach>;
+
+    /// Returns how much waits for a subscriber, none when that is not known here; answers by a moment.
+    fn depth<'a>(
+        &'a self,
+        subscriber: &'a ServiceName,
+        until: Instant,
+    ) -> BoxFuture<'a, Result<Option<Depth>, BrokerError>>;
 
     /// Lets go of what it holds; to be called when no deliveries run any more.
     fn close(&self) -> BoxFuture<'_, ()> {

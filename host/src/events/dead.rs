@@ -2,6 +2,7 @@
 //!
 //! They lie in the host's own database, whatever the broker is. At most [`KEPT`] of them: the oldest go, with a warning.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -161,6 +162,23 @@ impl DeadLetters {
             }
         };
         Ok(rows.rows().filter_map(|row| read(&row)).collect())
+    }
+
+    /// Counts those of each subscriber that has any.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn counts(&self) -> Result<BTreeMap<ServiceName, u64>, SqlError> {
+        // All of them are never many more than are kept.
+        const COUNT: &str = "SELECT subscriber, COUNT(*) FROM dead_letters GROUP BY subscriber";
+        let rows = self.database.query(COUNT, &[]).await?;
+        let counts = rows.rows().filter_map(|row| match row[..] {
+            [Cell::Text(subscriber), Cell::Integer(count)] => {
+                Some((subscriber.parse::<ServiceName>().ok()?, u64::try_from(count).ok()?))
+            }
+            _ => None,
+        });
+        Ok(counts.collect())
     }
 
     /// Returns a dead letter with its payload.

@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use self::heads::{Delivery, Heads};
 use self::search::Search;
 use self::store::Store;
-use super::{Backoff, Broker, BrokerError, Courier, Directory, Event, Keyed, Lane, Leases, Verdict, Wakes};
-use crate::db::{Database, SqlError};
+use super::reach::Attempted;
+use super::{Backoff, Broker, BrokerError, Courier, Directory, Event, Keyed, Lane, Leases, Reach, Verdict, Wakes};
+use crate::db::{Database, Depth, SqlError};
 use crate::names::ServiceName;
 
 /// Deliveries of one subscriber that run at once.
@@ -43,6 +44,7 @@ pub struct Embedded {
     directory: Arc<dyn Directory>,
     leases: Arc<Leases>,
     wakes: Arc<Wakes>,
+    attempted: Attempted,
     /// By subscriber: told of each event that was stored for it.
     told: Mutex<BTreeMap<ServiceName, Arc<Notify>>>,
 }
@@ -63,7 +65,8 @@ impl Embedded {
     /// Keeps events in a database; its tables must be there (see [`super::prepare`]).
     pub fn new(database: Arc<Database>, directory: Arc<dyn Directory>, leases: Arc<Leases>, wakes: Arc<Wakes>) -> Self {
         let heads = Heads::new(Arc::clone(&database));
-        Self { store: Store::new(database), heads, directory, leases, wakes, told: Mutex::default() }
+        let (store, attempted) = (Store::new(database), Attempted::default());
+        Self { store, heads, directory, leases, wakes, attempted, told: Mutex::default() }
     }
 
     /// Returns what is told of events for a subscriber.
@@ -81,7 +84,12 @@ impl Embedded {
         for event in events {
             subscribers.entry(&event.topic).or_insert_with(|| self.directory.subscribers(&event.topic));
         }
-        self.store.publish(events, &subscribers).await?;
+        let stored = self.store.publish(events, &subscribers).await;
+        // For nobody, nothing is stored.
+        if subscribers.values().any(|names| !names.is_empty()) {
+            self.attempted.note(answers(&stored));
+        }
+        stored?;
         let told: BTreeSet<&ServiceName> = subscribers.values().flatten().collect();
         for subscriber in told {
             self.told(subscriber).notify_one();
@@ -100,6 +108,9 @@ impl Embedded {
                 tracing::debug!(service.name = %courier.subscriber, "this host lags behind: another one may deliver");
                 return;
             };
+            if let Broken::Sql(SqlError::Timeout | SqlError::Unavailable(_)) = error {
+                self.attempted.note(false);
+            }
             failures = if begun.elapsed() > Backoff::CONNECTION.longest { 1 } else { failures + 1 };
             tracing::warn!(service.name = %courier.subscriber, %error, failures, "deliveries begin anew");
             tokio::time::sleep(Backoff::CONNECTION.after(failures)).await;
@@ -134,6 +145,26 @@ impl Broker for Embedded {
             self.told(subscriber).notify_one();
             Ok(())
         })
+    }
+
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn reach(&self, until: Instant) -> BoxFuture<'_, Reach> {
+        Box::pin(async move {
+            let asked = tokio::time::timeout_at(until.into(), self.store.now()).await;
+            self.attempted.note(asked.is_ok_and(|now| answers(&now)));
+            self.attempted.reach()
+        })
+    }
+
+    fn depth<'a>(
+        &'a self,
+        subscriber: &'a ServiceName,
+        until: Instant,
+    ) -> BoxFuture<'a, Result<Option<Depth>, BrokerError>> {
+        Box::pin(async move { Ok(Some(self.store.depth(subscriber, until).await?)) })
     }
 }
 
@@ -262,10 +293,16 @@ impl<'f> Flow<'f> {
         }
         self.counted = Some(Instant::now());
         let (waiting, oldest_us) = self.broker.store.backlog(&self.courier.subscriber).await?;
+        self.broker.attempted.note(true);
         self.courier.stats.of(&self.courier.subscriber).deliveries.set(waiting, oldest_us);
         self.broker.store.tidy().await?;
         Ok(())
     }
+}
+
+/// Says whether a database has answered, whatever.
+fn answers<T>(outcome: &Result<T, SqlError>) -> bool {
+    !matches!(outcome, Err(SqlError::Timeout | SqlError::Unavailable(_)))
 }
 
 /// Waits for a moment, if there is one to wait for.

@@ -14,7 +14,7 @@ mod publisher;
 mod topology;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use self::link::Link;
 use self::pipeline::{Sent, send_in_order};
 use self::publisher::{Outlet, Publisher};
-use super::{Broker, BrokerError, Courier, Directory, Event};
+use super::{Broker, BrokerError, Courier, Directory, Event, Reach, Stats};
+use crate::db::Depth;
 use crate::names::ServiceName;
 
 /// Longest wait until one event is on the broker's disk, and until all is ready for a batch.
@@ -35,6 +36,7 @@ pub struct Rabbit {
     publishing: Link,
     consuming: Link,
     directory: Arc<dyn Directory>,
+    stats: Arc<Stats>,
     publisher: Mutex<Option<Publisher>>,
 }
 
@@ -50,11 +52,13 @@ enum To<'t> {
 impl Rabbit {
     /// Keeps events in the RabbitMQ at `amqp://user:password@host:port/vhost`; it need not be there yet.
     ///
+    /// `stats` is where those who deliver count what waits.
+    ///
     /// # Errors
     /// When that is no address; the error does not repeat it.
-    pub fn new(url: &str, directory: Arc<dyn Directory>) -> Result<Self, BrokerError> {
+    pub fn new(url: &str, directory: Arc<dyn Directory>, stats: Arc<Stats>) -> Result<Self, BrokerError> {
         let (publishing, consuming) = Link::pair(&link::address(url)?);
-        Ok(Self { publishing, consuming, directory, publisher: Mutex::new(None) })
+        Ok(Self { publishing, consuming, directory, stats, publisher: Mutex::new(None) })
     }
 
     /// Sends events, those of one key one after the other; returns when all are confirmed.
@@ -71,13 +75,17 @@ impl Rabbit {
             Err(_) => Sent::Late,
         };
         match sent {
-            Sent::All => Ok(()),
+            Sent::All => {
+                self.publishing.note(true);
+                Ok(())
+            }
             Sent::Refused(count) => Err(BrokerError::Unavailable(format!("it did not take {count} events"))),
             Sent::Late => {
                 if !self.publishing.is_blocked().await {
                     // Nobody knows what this connection does: the next batch gets another.
                     self.publisher.lock().await.take();
                     self.publishing.forget().await;
+                    self.publishing.note(false);
                 }
                 Err(BrokerError::Unavailable(format!("no confirmation within {PUBLISH:?}")))
             }
@@ -144,5 +152,24 @@ impl Broker for Rabbit {
         event: &'a Event,
     ) -> BoxFuture<'a, Result<(), BrokerError>> {
         Box::pin(self.send(std::slice::from_ref(event), To::One(subscriber)))
+    }
+
+    fn kind(&self) -> &'static str {
+        "rabbitmq"
+    }
+
+    fn reach(&self, _: Instant) -> BoxFuture<'_, Reach> {
+        Box::pin(std::future::ready(self.publishing.reach().or(self.consuming.reach())))
+    }
+
+    fn depth<'a>(
+        &'a self,
+        subscriber: &'a ServiceName,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<Option<Depth>, BrokerError>> {
+        // What was counted before the broker was lost may be true no more.
+        let is_counted = matches!(self.consuming.reach(), Reach::Connected | Reach::Blocked);
+        let depth = is_counted.then(|| self.stats.of(subscriber).deliveries.depth());
+        Box::pin(std::future::ready(Ok(depth)))
     }
 }

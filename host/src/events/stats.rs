@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use crate::db::Depth;
 use crate::names::ServiceName;
 
 /// The counts of all services that publish or subscribe.
@@ -94,6 +95,12 @@ impl Backlog {
             }
         }
     }
+
+    /// Returns both.
+    pub fn depth(&self) -> Depth {
+        let is_known = self.oldest_us.load(Ordering::Relaxed) > 0;
+        Depth::of(self.waiting(), is_known.then(|| self.oldest_age()))
+    }
 }
 
 #[cfg(test)]
@@ -104,11 +111,13 @@ mod tests {
     fn a_backlog_ages_until_it_is_empty() {
         let backlog = Backlog::default();
         assert_eq!((backlog.waiting(), backlog.oldest_age()), (0, Duration::ZERO));
+        assert_eq!(backlog.depth(), Depth::of(0, None));
         backlog.set(2, Some(1));
         assert_eq!(backlog.waiting(), 2);
         assert!(backlog.oldest_age() > Duration::from_secs(60 * 60 * 24 * 365 * 50));
         backlog.set(1, Some(i64::MAX));
         assert_eq!(backlog.oldest_age(), Duration::ZERO, "a publisher's clock may be ahead");
+        assert_eq!(backlog.depth(), Depth::of(1, Some(Duration::ZERO)));
         backlog.set(0, None);
         assert_eq!((backlog.waiting(), backlog.oldest_age()), (0, Duration::ZERO));
     }

@@ -18,7 +18,7 @@ use provesi::db::{Bounds, Cell, Database, Storage};
 
 use self::arena::Arena;
 use self::expected::expected;
-use self::list::{ALL, Danger, Endless, Sql};
+use self::list::{ALL, Danger, Description, Endless, Sql};
 use crate::support::{Backend, Postgres, Process, Setup, TestApp, Usage, eventually, root, send};
 
 /// Requests at once that open all that a host opens by and by.
@@ -149,6 +149,9 @@ fn every_danger_stands_in_the_table_of_the_docs() {
         assert!(expected(*danger).is_told_by(outcome), "{name} ends as {:?}, not {outcome:?}", expected(*danger));
         let tests: Vec<&str> = evidence.split(", ").collect();
         let is_sql = matches!(danger, Danger::Sql(_));
-        assert_eq!((tests.contains(&"H"), tests.contains(&"D")), (true, is_sql), "{name}: {evidence}");
+        let is_migration =
+            matches!(danger, Danger::Description(Description::MigratesBadly | Description::MigrationCommits));
+        let named = (tests.contains(&"H"), tests.contains(&"D"), tests.contains(&"M"));
+        assert_eq!(named, (true, is_sql, is_migration), "{name}: {evidence}");
     }
 }

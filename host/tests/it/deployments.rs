@@ -158,6 +158,8 @@ fn remove_counters(service: &mut Value) {
         let count = fields.remove(counter).expect("every service has its counters");
         assert!(count.is_u64(), "{counter}: {count}");
     }
+    // What waits comes and goes.
+    assert!(fields.remove("events").is_some(), "every service says what it has to do with events");
     // When they run is up to the clock.
     assert!(fields.remove("tasks").is_some_and(|tasks| tasks.is_array()), "every service has its tasks");
 }

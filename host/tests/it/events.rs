@@ -7,6 +7,7 @@ mod deploys;
 mod hosts;
 mod kills;
 mod rabbit;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -113,6 +114,13 @@ async fn letters(app: &TestApp, query: &str) -> Vec<Value> {
     let answer = send(app.operate("GET", &format!("/v1/dead-letters{query}"))).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     answer.body.as_array().expect("a list").clone()
+}
+
+/// Returns what operators see of a service's events that wait.
+async fn backlog(app: &TestApp, service: &str) -> Value {
+    let answer = send(app.operate("GET", &format!("/v1/services/{service}"))).await;
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    answer.body["events"].clone()
 }
 
 /// Returns a number of `/metrics`.

@@ -42,6 +42,17 @@ fn a_service(name: &str) -> Value {
     })
 }
 
+/// The same with events that wait, as many and for as long as can be shown.
+fn a_service_behind(name: &str) -> Value {
+    let mut service = a_service(name);
+    let depth = json!({"waiting": 10_000, "more": true, "oldest_seconds": 4_102_444_800_u64});
+    service["events"] = json!({
+        "broker": {"kind": "rabbitmq", "state": "away", "away_since": "2026-01-31T23:59:59.123456Z"},
+        "outbox": depth, "deliveries": depth, "dead_letters": 100_000
+    });
+    service
+}
+
 #[test]
 fn the_list_of_services_fits_whatever_their_names() {
     let long = "a-service-with-a-name-of-forty-letters-x";
@@ -63,6 +74,45 @@ fn a_service_with_one_revision_is_one_row() {
     let row: Vec<&str> = text.lines().nth(1).expect("a row").split_whitespace().collect();
     assert_eq!(row, ["orders", "degraded", "7", "1.14.0", "12", "1234", "2026-01-31T23:59:59Z"]);
     assert_eq!(text.lines().count(), 2, "{text}");
+}
+
+#[test]
+fn what_waits_of_events_stands_below_the_services_and_fits() {
+    let mut unknown = a_service_behind("unknown");
+    for place in ["outbox", "deliveries", "dead_letters"] {
+        unknown["events"][place] = Value::Null;
+    }
+    let mut calm = a_service_behind("calm");
+    calm["events"]["outbox"] = json!({"waiting": 0, "more": false, "oldest_seconds": null});
+    let behind = a_service_behind(&"s".repeat(40));
+    let services: Vec<Service> = read(json!([behind, unknown, calm, a_service("without")]));
+    let text = super::services(&services, 80);
+    assert_fits(&text);
+    let (_, below) = text.split_once("\n\n").expect("two tables");
+    assert!(below.starts_with("SERVICE ") && !below.contains("without"), "{text}");
+    assert!(below.contains(">10000") && below.contains("4102444800") && below.contains("100000"), "{text}");
+    let row = |name: &str| {
+        let row = below.lines().find(|line| line.starts_with(name)).expect("a row");
+        row.split_whitespace().collect::<Vec<_>>()
+    };
+    assert_eq!(row("unknown"), ["unknown", "-", "-", "-", "-", "-"]);
+    assert_eq!(row("calm")[..3], ["calm", "0", "-"]);
+    assert!(text.ends_with("\nbroker      rabbitmq, away since 2026-01-31T23:59:59Z\n"), "{text}");
+}
+
+#[test]
+fn what_waits_of_one_service_is_told_in_words() {
+    let text = super::service(&read(a_service_behind("orders")), 80);
+    assert_fits(&text);
+    for line in [
+        "broker      rabbitmq, away since 2026-01-31T23:59:59Z\n",
+        "outbox      >10000 waiting, the oldest for 4102444800 s\n",
+        "deliveries  >10000 waiting, the oldest for 4102444800 s\n",
+        "letters     100000 dead\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is missing:\n{text}");
+    }
+    assert!(!super::service(&read(a_service("orders")), 80).contains("outbox"));
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::super::{Courier, Event, Lane, Verdict};
 use super::Finished;
 use super::heads::{Delivery, LONGEST_STALL_US};
-use crate::db::{Cell, Database, PackedRows, SqlError, Transaction, TransactionOptions, Value};
+use crate::db::{Cell, Database, Depth, PackedRows, SqlError, Transaction, TransactionOptions, Value};
 use crate::names::ServiceName;
 
 const WRITES: TransactionOptions = TransactionOptions { writes: true, serializable: false };
@@ -66,7 +67,7 @@ impl Store {
         tx.commit().await
     }
 
-    async fn now(&self) -> Result<i64, SqlError> {
+    pub(super) async fn now(&self) -> Result<i64, SqlError> {
         let now = integer(&self.database.query(&self.now, &[]).await?);
         now.ok_or_else(|| SqlError::Invalid("the database tells no time".to_owned()))
     }
@@ -134,6 +135,14 @@ impl Store {
             }
             _ => (0, None),
         })
+    }
+
+    /// Returns the same for operators: counted up to a bound, by a moment.
+    pub(super) async fn depth(&self, subscriber: &ServiceName, until: Instant) -> Result<Depth, SqlError> {
+        const OLDEST: &str = "SELECT e.time_us FROM deliveries d JOIN events e ON e.seq = d.event_seq \
+            WHERE d.subscriber = $1 ORDER BY d.event_seq LIMIT 1";
+        let subscriber = [Value::Text(subscriber.to_string())];
+        self.database.depth("deliveries WHERE subscriber = $1", OLDEST, &subscriber, until).await
     }
 
     /// Deletes stalls that are over, and those of a clock that has been put back since.

@@ -15,7 +15,8 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::{Mutex, Semaphore};
 
-use super::super::BrokerError;
+use super::super::reach::Attempted;
+use super::super::{BrokerError, Reach};
 
 /// Longest wait for one answer of the broker, a connection and a channel with all their steps among them.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -38,6 +39,7 @@ pub(super) struct Link {
     /// What the broker's tools show.
     name: &'static str,
     open: Mutex<Option<Arc<Connection>>>,
+    attempted: Attempted,
     connections: Arc<Semaphore>,
 }
 
@@ -87,8 +89,13 @@ impl Link {
     /// acknowledgements that make room.
     pub(super) fn pair(uri: &AMQPUri) -> (Self, Self) {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
-        let link =
-            |name| Self { uri: uri.clone(), name, open: Mutex::new(None), connections: Arc::clone(&connections) };
+        let link = |name| Self {
+            uri: uri.clone(),
+            name,
+            open: Mutex::new(None),
+            attempted: Attempted::default(),
+            connections: Arc::clone(&connections),
+        };
         (link("provesi publishes"), link("provesi consumes"))
     }
 
@@ -97,7 +104,28 @@ impl Link {
     /// # Errors
     /// When the broker does not answer or refuses.
     pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
-        within(self.open_channel()).await?
+        let opened = within(self.open_channel()).await.flatten();
+        self.note(opened.is_ok());
+        opened
+    }
+
+    /// Notes whether an attempt to use the broker was answered.
+    pub(super) fn note(&self, is_reached: bool) {
+        self.attempted.note(is_reached);
+    }
+
+    /// Says whether the broker can be reached, as far as that is known here.
+    pub(super) fn reach(&self) -> Reach {
+        let last = self.attempted.reach();
+        // Taken, somebody connects at this moment, and it is not known better.
+        let Ok(open) = self.open.try_lock() else { return last };
+        let status = open.as_ref().map(|connection| connection.status());
+        match (last, status.filter(|status| status.connected())) {
+            (Reach::Connected, Some(status)) if status.blocked() => Reach::Blocked,
+            // Lost, and nobody has needed it since: who does will say that it is away.
+            (Reach::Connected, None) => Reach::Idle,
+            _ => last,
+        }
     }
 
     /// Returns whether the broker takes nothing at the moment, for want of memory or disk.
@@ -182,8 +210,10 @@ mod tests {
         drop(listener);
         let uri = address(&format!("amqp://user:secret-word@127.0.0.1:{port}/")).expect("an address");
         let (link, _) = Link::pair(&uri);
+        assert_eq!(link.reach(), Reach::Idle);
         let error = link.channel().await.expect_err("nobody listens");
         assert!(!format!("{error:?}").contains("secret-word"), "{error:?}");
         assert!(!link.is_blocked().await);
+        assert!(matches!(link.reach(), Reach::Away { .. }), "{:?}", link.reach());
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::component::component;
 use super::expected::{Outcome, expected};
@@ -53,9 +53,11 @@ impl Arena {
     /// Deploys a danger and asks for it: it ends as it should, and neighbours answer.
     pub(super) async fn meet(&self, name: &str, danger: Danger) {
         let outcome = expected(danger);
+        let before = self.serving().await;
         let deployed = self.deploy(name, danger, outcome).await;
         if let Outcome::Refused(..) = outcome {
             check(name, outcome, &deployed);
+            assert_eq!(self.serving().await, before, "{name} is refused, and what served before serves on");
         } else {
             assert_eq!(deployed.status, 201, "{name}: {:?}", deployed.body);
             check(name, outcome, &self.strike(danger).await);
@@ -78,6 +80,13 @@ impl Arena {
         std::fs::write(&self.file, table).expect("the configuration is written");
         let upload = self.operate("POST", "/v1/services/dangers/revisions");
         send(upload.header("content-type", "application/wasm").body(component(name, danger))).await
+    }
+
+    /// Returns the number of the dangers' revision that serves; none before the first.
+    async fn serving(&self) -> Option<Value> {
+        let revisions = send(self.operate("GET", "/v1/services/dangers/revisions")).await.body;
+        let serves = |revision: &&Value| revision["weight"] == 100;
+        revisions.as_array()?.iter().find(serves).map(|revision| revision["revision"].clone())
     }
 
     async fn strike(&self, danger: Danger) -> Answer {

@@ -11,7 +11,9 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Consumer, ExchangeKind};
 use serde_json::{Value, json};
 
-use super::{SOON, Tables, assert_once_and_in_order, heard, letters, listener, metric, said, texts, until_heard};
+use super::{
+    SOON, Tables, assert_once_and_in_order, backlog, heard, letters, listener, metric, said, texts, until_heard,
+};
 use crate::support::{Backend, Rabbit, TestApp, eventually, send};
 
 const EXCHANGE: &str = "provesi.events";
@@ -74,9 +76,23 @@ async fn a_broker_that_is_away_for_a_while_loses_nothing() {
     say_many(&app, 60..100).await;
     let some_wait = async || metric(&app, "provesi_events_outbox_waiting", "emitter").await > 0.0;
     eventually("events wait for the broker", SOON, some_wait).await;
+    let is_away = async || {
+        let (from, to) = (backlog(&app, "emitter").await, backlog(&app, "listener").await);
+        let some_wait = from["outbox"]["waiting"].as_u64().is_some_and(|count| count > 0);
+        from["broker"]["state"] == "away" && some_wait && to["deliveries"].is_null()
+    };
+    eventually("operators see that it is away and what waits here", SOON, is_away).await;
+    let broker = backlog(&app, "emitter").await["broker"].clone();
+    assert_eq!(broker["kind"], "rabbitmq", "{broker}");
+    assert!(broker["away_since"].as_str().is_some_and(|since| since.ends_with('Z')), "{broker}");
     rabbit.start_again().await;
     say_many(&app, 100..120).await;
     all_heard(&app, 120).await;
+    let none_wait = async || {
+        let (from, to) = (backlog(&app, "emitter").await, backlog(&app, "listener").await);
+        from["broker"]["state"] == "connected" && from["outbox"]["waiting"] == 0 && to["deliveries"]["waiting"] == 0
+    };
+    eventually("operators see that it is back and nothing waits", SOON, none_wait).await;
     assert!(letters(&app, "").await.is_empty());
     app.stop().await;
 }
