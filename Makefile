@@ -23,8 +23,9 @@ fuzz: ## Fuzzes what takes strangers' bytes; FUZZ_SECONDS a target, 60 unless se
 components: setup ## Builds the four services into target/components
 	@scripts/components.sh
 
-check: ## What CI checks besides tests: format, lints, docs
+check: ## What CI checks besides tests: format, features, lints, docs
 	cargo fmt --all --check
+	scripts/features.sh
 	cargo clippy --locked --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --workspace --document-private-items
 

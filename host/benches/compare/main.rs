@@ -23,6 +23,8 @@ mod process;
 mod report;
 mod same;
 mod server;
+#[path = "../support/services.rs"]
+mod services;
 #[path = "../support/settings.rs"]
 mod settings;
 mod stage;

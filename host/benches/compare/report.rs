@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::cases::{Case, Instances};
-use super::measure::{machine, median};
+use super::measure::{machine, median, publish, range};
 use super::stage::{Database, locked};
 use super::turns::{Rivals, Side};
 
@@ -34,7 +34,7 @@ impl Report {
     /// Says how much a server differs from itself.
     pub(crate) fn noise(&mut self, rivals: &Rivals) {
         let ratios = rivals.ratios();
-        let (min, max) = range(&ratios);
+        let (min, max) = range(ratios.iter().copied());
         let verdict = if max - min > NOISY { "noisy machine: small differences mean nothing" } else { "steady" };
         self.note(&format!("the twin against itself: {:.2} ({min:.2}–{max:.2}), {verdict}", median(&ratios)));
     }
@@ -54,7 +54,7 @@ impl Report {
             row += &numbers(side);
         }
         let ratios = rivals.ratios();
-        let (min, max) = range(&ratios);
+        let (min, max) = range(ratios.iter().copied());
         let _ = write!(row, "| {:.2} ({min:.2}–{max:.2}) ", median(&ratios));
         let _ = write!(row, "| {} ", verdict(median(&ratios), wanted(case, database, instances)));
         let _ = write!(row, "| {:.2} ", median(&rivals.p99_ratios()));
@@ -69,15 +69,8 @@ impl Report {
     }
 
     /// Writes all of it to a file and to the terminal.
-    #[expect(clippy::print_stdout, reason = "the bench's one output")]
     pub(crate) fn write(&self, file: &Path, how: &str) -> anyhow::Result<()> {
-        let text = self.render(how);
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(file, &text)?;
-        println!("{text}");
-        Ok(())
+        publish(&self.render(how), file)
     }
 
     fn render(&self, how: &str) -> String {
@@ -130,10 +123,4 @@ fn verdict(ratio: f64, wanted: f64) -> String {
         return "–".to_owned();
     }
     format!("≥ {wanted:.2} {}", if ratio >= wanted { "ok" } else { "missed" })
-}
-
-fn range(values: &[f64]) -> (f64, f64) {
-    let min = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    (min, max)
 }

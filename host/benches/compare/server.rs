@@ -35,11 +35,7 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let mut process = Process::spawn(name, command, folder)?;
         let base = format!("http://{address}");
-        let answers = async || {
-            let answer = client.get(&base).send().await;
-            anyhow::Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
-        };
-        process.wait(START, LOOK, answers).await?;
+        process.answers(client, &base, START, LOOK).await?;
         Ok(Self { process, base })
     }
 

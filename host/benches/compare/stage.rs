@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use super::cases::{Instances, RESTOCKED, User};
 use super::postgres::Postgres;
+use super::process;
 use super::server::{self, Server};
+use super::services::SERVICES;
 use super::{root, twin};
 
 /// Products that the list answers.
@@ -24,20 +26,6 @@ const UNITS: u32 = 1_000_000_000;
 
 /// Requests that a reused instance serves: more than a bench has.
 const REUSE: u32 = 1_000_000;
-
-/// Services, their components below `target/`, and what they are granted.
-const SERVICES: [(&str, &str, &str); 6] = [
-    ("auth", "components/auth", r#""sql", "events", "tokens", "passwords""#),
-    ("products", "components/products", r#""sql", "events""#),
-    ("inventory", "components/inventory", r#""sql", "events", "provesi:products/catalog""#),
-    (
-        "orders",
-        "components/orders",
-        r#""sql", "events", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#,
-    ),
-    ("hello", "fixtures/fixture_hello", ""),
-    ("hop", "fixtures/fixture_hop", r#""fixture:hello/greet""#),
-];
 
 /// Which kind of database.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,9 +70,8 @@ impl Stage {
 
     /// Starts a host.
     pub(crate) async fn host(&self, instances: Instances) -> anyhow::Result<Server> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_provesi"));
-        command.args(["serve", "--demo", "--config"]).arg(self.configuration(instances)?);
-        command.arg("--data").arg(self.data());
+        let mut command = process::host(&self.configuration(instances)?, &self.data());
+        command.arg("--demo");
         Server::start("host", command, self.folder()).await
     }
 

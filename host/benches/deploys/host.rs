@@ -1,7 +1,6 @@
 //! Runs the real binary as a process of its own and speaks to both of its listeners.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -9,7 +8,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
 
 use crate::operator::{Answer, Operator, ask};
-use crate::process::Process;
+use crate::process::{self, Process};
 
 /// Longest wait for one answer.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -30,12 +29,9 @@ impl Host {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("data");
         let table = format!("PROVESI_SERVICES__{}", service.to_uppercase());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_provesi"));
+        let mut command = process::host(&root.join("provesi.toml"), &data);
         command
-            .args(["serve", "--demo", "--config"])
-            .arg(root.join("provesi.toml"))
-            .arg("--data")
-            .arg(&data)
+            .arg("--demo")
             .env("PROVESI_GATEWAY__LISTEN", "127.0.0.1:0")
             .env("PROVESI_ADMIN__LISTEN", "127.0.0.1:0")
             .env("PROVESI_STORAGE__URL", "sqlite:")

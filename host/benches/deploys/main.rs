@@ -9,6 +9,7 @@
 mod host;
 mod load;
 #[path = "../support/measure.rs"]
+#[expect(dead_code, reason = "each bench uses a part of it")]
 mod measure;
 #[path = "../support/operator.rs"]
 mod operator;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::measure::{machine, median};
+use crate::measure::{machine, median, range};
 
 /// What the numbers of a row are.
 #[derive(Clone, Copy)]
@@ -65,8 +65,7 @@ impl fmt::Display for Row {
             Some(wanted) => (format!("≤ {}", unit.show(wanted)), if middle <= wanted { "ok" } else { "missed" }),
             None => ("–".to_owned(), ""),
         };
-        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (min, max) = range(values.iter().copied());
         let (middle, min, max) = (unit.show(middle), unit.show(min), unit.show(max));
         let rounds = values.len();
         write!(f, "| {what} | {wanted} | {middle} | {min} | {max} | {rounds} | {verdict} | {note} |")

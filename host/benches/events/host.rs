@@ -3,20 +3,20 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use provesi::db::{Bounds, Cell, Storage};
+use provesi::db::Cell;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::client::Client;
+use super::database;
 use super::postgres::Postgres;
-use super::process::Process;
+use super::process::{self, Process};
 use super::root;
 
-/// Longest wait for one answer, of the host or of a database beside it.
+/// Longest wait for one answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Pause between two looks at a counter: short beside the seconds that are measured, long beside what a look takes.
@@ -63,9 +63,8 @@ impl Host {
         let folder = tempfile::tempdir()?;
         let configuration = folder.path().join("provesi.toml");
         std::fs::write(&configuration, text(&url, events, services)?)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_provesi"));
-        command.args(["serve", "--demo", "--config"]).arg(configuration);
-        command.arg("--data").arg(folder.path().join("data"));
+        let mut command = process::host(&configuration, &folder.path().join("data"));
+        command.arg("--demo");
         let mut process = Process::spawn("host", command, folder.path())?;
         let serving = process.serving().await?;
         let admin = serving.admin.context("a listener for operators")?;
@@ -130,18 +129,7 @@ impl Host {
 
     /// Reads a column of numbers from a service's database, beside the host.
     pub(crate) async fn column(&self, service: &str, select: &str) -> anyhow::Result<Vec<i64>> {
-        let storage = match self.url.as_str() {
-            "sqlite:" => Storage::sqlite(self.folder.path().join("data/db"), ANSWER)?,
-            url => Storage::postgres(url, ANSWER).await?,
-        };
-        let bounds = Bounds {
-            connections: 1,
-            result_bytes: 64 << 20,
-            statement_bytes: 1 << 10,
-            params_bytes: 1 << 10,
-            statement_timeout: ANSWER,
-        };
-        let database = storage.open(service, bounds).await?;
+        let database = database::open(&self.url, &self.folder.path().join("data"), service).await;
         let rows = database.query(select, &[]).await?;
         database.close().await;
         let mut numbers = Vec::new();

@@ -13,12 +13,19 @@
 #[path = "../support/client.rs"]
 #[expect(dead_code, reason = "each bench uses a part of it")]
 mod client;
+#[path = "../../tests/it/support/database.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod database;
 mod flow;
 mod host;
 mod load;
 #[path = "../support/measure.rs"]
+#[expect(dead_code, reason = "each bench uses a part of it")]
 mod measure;
 mod orders;
+#[path = "../../tests/it/support/patch.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod patch;
 #[path = "../../tests/it/support/postgres.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod postgres;

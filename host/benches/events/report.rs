@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use super::host::Database;
-use super::measure::machine;
+use super::measure::{machine, publish};
 
 /// What a host runs on.
 #[derive(Clone, Copy)]
@@ -33,19 +33,13 @@ impl Report {
     }
 
     /// Writes all of it to a file and to the terminal.
-    #[expect(clippy::print_stdout, reason = "the bench's one output")]
     pub(crate) fn write(&self, file: &Path) -> anyhow::Result<()> {
         let mut text = "| what | database | broker | measured | how |\n|---|---|---|---|---|\n".to_owned();
         for row in &self.rows {
             writeln!(text, "{row}")?;
         }
         writeln!(text, "\n{}\n{}", self.notes.join("\n"), machine())?;
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(file, &text)?;
-        println!("{text}");
-        Ok(())
+        publish(&text, file)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Runs the real binary as a process of its own, with a neighbour and the broken service.
 
 use std::net::SocketAddr;
-use std::process::Command;
 
 use anyhow::ensure;
 
 use super::client::Client;
-use super::process::Process;
+use super::process::{self, Process};
 use super::root;
 
 /// The services and their components below `target/`.
@@ -27,9 +26,8 @@ impl Host {
         let folder = tempfile::tempdir()?;
         let configuration = folder.path().join("provesi.toml");
         std::fs::write(&configuration, text(limits)?)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_provesi"));
-        command.args(["serve", "--demo", "--config"]).arg(configuration);
-        command.arg("--data").arg(folder.path().join("data"));
+        let mut command = process::host(&configuration, &folder.path().join("data"));
+        command.arg("--demo");
         let mut process = Process::spawn("host", command, folder.path())?;
         let address = process.serving().await?.address;
         Ok(Self { process, address, _folder: folder })

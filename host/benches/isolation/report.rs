@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::measure::{machine, median};
+use super::measure::{machine, median, publish, range};
 
 /// What the number of a row is.
 #[derive(Clone, Copy)]
@@ -41,15 +41,8 @@ impl Report {
     }
 
     /// Writes the table, and below it how it was measured, to a file and to the terminal.
-    #[expect(clippy::print_stdout, reason = "the bench's one output")]
     pub(crate) fn write(&self, file: &Path, turns: &str) -> anyhow::Result<()> {
-        let text = self.render(turns);
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(file, &text)?;
-        println!("{text}");
-        Ok(())
+        publish(&self.render(turns), file)
     }
 
     fn render(&self, turns: &str) -> String {
@@ -128,8 +121,4 @@ impl Unit {
 /// Returns a time in milliseconds.
 pub(crate) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
-}
-
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)))
 }

@@ -9,6 +9,8 @@ mod calls;
 mod databases;
 mod rooms;
 mod routing;
+#[path = "../support/services.rs"]
+mod services;
 mod tiny;
 
 use std::hint::black_box;

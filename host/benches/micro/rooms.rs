@@ -20,6 +20,7 @@ use provesi::registry::{Grantable, Registry, Revision, ServiceTables};
 use provesi::runtime::{CallBudget, Invocation, NoPeers, Runtime};
 use provesi::tasks::{Board, Sharing};
 
+use super::services::SERVICES;
 use super::tiny;
 
 /// Products that the list answers.
@@ -27,20 +28,6 @@ const PRODUCTS: u32 = 20;
 
 /// Time that an invocation has; nothing here takes a hundredth of it.
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Services, their components below `target/`, and what they are granted.
-const SERVICES: [(&str, &str, &str); 6] = [
-    ("auth", "components/auth", r#""sql", "events", "tokens", "passwords""#),
-    ("products", "components/products", r#""sql", "events""#),
-    ("inventory", "components/inventory", r#""sql", "events", "provesi:products/catalog""#),
-    (
-        "orders",
-        "components/orders",
-        r#""sql", "events", "provesi:products/catalog", "provesi:inventory/stock", "provesi:auth/directory""#,
-    ),
-    ("hello", "fixtures/fixture_hello", ""),
-    ("hop", "fixtures/fixture_hop", r#""fixture:hello/greet""#),
-];
 
 /// A host's rooms, on SQLite files of their own.
 pub(crate) struct Rooms {

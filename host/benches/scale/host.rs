@@ -2,14 +2,12 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use reqwest::{Client, Method, RequestBuilder};
 
 use super::operator::Operator;
-use super::process::Process;
+use super::process::{self, Process};
 
 /// Longest start: a thousand components, compiled one after the other.
 const START: Duration = Duration::from_secs(1200);
@@ -65,21 +63,13 @@ impl Place {
     /// Starts a host and returns it with the milliseconds until a path was first answered with 200.
     pub(crate) async fn start(&self, path: &str) -> anyhow::Result<(Host, f64)> {
         let (public, admin) = (free_port()?, free_port()?);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_provesi"));
-        command.args(["serve", "--config"]).arg(self.configuration(public, admin)?);
-        command.arg("--data").arg(self.data());
+        let command = process::host(&self.configuration(public, admin)?, &self.data());
         let client = Client::builder().no_proxy().timeout(ANSWER).build()?;
         let (base, admin) = (format!("http://127.0.0.1:{public}"), format!("http://127.0.0.1:{admin}"));
         let url = format!("{base}{path}");
         let began = Instant::now();
         let mut process = Process::spawn("host", command, &self.folder)?;
-        let answers = async || match client.get(&url).send().await {
-            Ok(answer) if answer.status() == reqwest::StatusCode::OK => Ok(Some(())),
-            Ok(answer) => bail!("{path} is answered with {}", answer.status()),
-            // It does not listen yet.
-            Err(_) => Ok(None),
-        };
-        process.wait(START, KNOCK, answers).await?;
+        process.answers(&client, &url, START, KNOCK).await?;
         let took_ms = began.elapsed().as_secs_f64() * 1000.0;
         let operator = Operator::new(client, admin, &self.data())?;
         Ok((Host { process, base, operator }, took_ms))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::host::Memory;
 use super::load::Turns;
-use super::measure::{machine, median};
+use super::measure::{machine, median, publish, range};
 use super::wrk::Run;
 
 /// What is wanted of a host with the fewest services, and of each further one.
@@ -68,15 +68,8 @@ impl Report {
     }
 
     /// Writes all of it to a file and to the terminal.
-    #[expect(clippy::print_stdout, reason = "the bench's one output")]
     pub(crate) fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let text = self.render();
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(file, &text)?;
-        println!("{text}");
-        Ok(())
+        publish(&self.render(), file)
     }
 
     fn render(&self) -> String {
@@ -134,7 +127,7 @@ impl Report {
                 if ratios.is_empty() {
                     text += "| – ";
                 } else {
-                    let (middle, (min, max)) = (median(&ratios), range(&ratios));
+                    let (middle, (min, max)) = (median(&ratios), range(ratios.iter().copied()));
                     let _ = write!(text, "| {middle:.2} ({min:.2}–{max:.2}) {}", verdict(middle, P50_RATIO));
                 }
                 let runs = || turns.ours.iter().chain(&turns.smaller);
@@ -172,10 +165,4 @@ fn verdict(value: f64, wanted: f64) -> String {
 
 fn mb(kib: f64) -> f64 {
     kib * 1024.0 / 1e6
-}
-
-fn range(values: &[f64]) -> (f64, f64) {
-    let min = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    (min, max)
 }

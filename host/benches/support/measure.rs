@@ -1,5 +1,7 @@
-//! What the benches that print a table have in common: the middle of some numbers, progress, and the machine.
+//! What the benches that print a table have in common: the middle and the range of some numbers, progress, the machine,
+//! and where the table goes.
 
+use std::path::Path;
 use std::process::Command;
 
 /// Returns the middle number, or the mean of the two that are; not a number when there is none.
@@ -12,6 +14,23 @@ pub(crate) fn median(values: &[f64]) -> f64 {
         odd if odd % 2 == 1 => sorted[half],
         _ => f64::midpoint(sorted[half - 1], sorted[half]),
     }
+}
+
+/// Returns the least and the most of some numbers.
+pub(crate) fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
+    let none = (f64::INFINITY, f64::NEG_INFINITY);
+    values.into_iter().fold(none, |(least, most), value| (least.min(value), most.max(value)))
+}
+
+/// Writes a table to a file and to the terminal.
+#[expect(clippy::print_stdout, reason = "the bench's one output")]
+pub(crate) fn publish(table: &str, file: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, table)?;
+    println!("{table}");
+    Ok(())
 }
 
 /// Says on the terminal what is being measured: it takes minutes.

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use reqwest::{Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -40,6 +41,13 @@ pub(crate) struct Serving {
     pub(crate) admin: Option<SocketAddr>,
 }
 
+/// Makes the command of a host with a configuration and a folder for its data.
+pub(crate) fn host(configuration: &Path, data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_provesi"));
+    command.args(["serve", "--config"]).arg(configuration).arg("--data").arg(data);
+    command
+}
+
 impl Process {
     /// Starts a command, whose output is a log in a folder.
     pub(crate) fn spawn(name: &str, mut command: Command, folder: &Path) -> anyhow::Result<Self> {
@@ -58,8 +66,25 @@ impl Process {
         self.wait(START, LOOK, async || anyhow::Ok(find(&std::fs::read_to_string(&written)?))).await
     }
 
+    /// Waits until a URL is answered with 200, which any other answer ends.
+    pub(crate) async fn answers(
+        &mut self,
+        client: &Client,
+        url: &str,
+        bound: Duration,
+        pause: Duration,
+    ) -> anyhow::Result<()> {
+        let answers = async || match client.get(url).send().await {
+            Ok(answer) if answer.status() == StatusCode::OK => Ok(Some(())),
+            Ok(answer) => bail!("{url} is answered with {}", answer.status()),
+            // It does not listen yet.
+            Err(_) => Ok(None),
+        };
+        self.wait(bound, pause, answers).await
+    }
+
     /// Looks for something until it is there.
-    pub(crate) async fn wait<T>(
+    async fn wait<T>(
         &mut self,
         bound: Duration,
         pause: Duration,

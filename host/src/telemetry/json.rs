@@ -103,7 +103,7 @@ impl<M: SerializeMap> Visit for Members<M> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write as _};
+    use std::io;
     use std::sync::{Arc, Mutex, PoisonError};
 
     use serde_json::{Value, json};
@@ -139,8 +139,9 @@ mod tests {
         let text = written(|| {
             tracing::warn!(
                 target: "somebody",
-                request.id = "a\"b\n", status = 200_u16, left = -1, share = 0.5, good = true, nothing,
-                shown = %"ñ\u{1}", debug = ?Some("x"), "it {what}"
+                { request.id = "a\"b\n", status = 200_u16, left = -1, share = 0.5, good = true, nothing,
+                  shown = %"ñ\u{1}", debug = ?Some("x") },
+                "it {what}"
             );
         });
         assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");

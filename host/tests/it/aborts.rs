@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use provesi::db::{Bounds, Storage};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{Backend, Postgres, Setup, TestApp, eventually, fixture, service};
+use crate::support::soak::{self, say};
+use crate::support::{Backend, Setup, TestApp, eventually, fixture, service};
 
 /// Clients at once; SQLite has one writer, and who waits for it is in no transaction.
 const CLIENTS: usize = 3;
@@ -52,10 +52,8 @@ struct Form {
 
 impl Form {
     fn chosen() -> Self {
-        let is_full = environment("PROVESI_SOAK").is_some_and(|value| value == "1");
-        let seed = environment("PROVESI_SOAK_SEED");
-        let seed = seed.map_or_else(rand::random::<u64>, |text| text.parse().expect("the seed is a number"));
-        Self { aborts: if is_full { 10_000 } else { 300 }, seed }
+        let seed = soak::seed().unwrap_or_else(rand::random);
+        Self { aborts: if soak::is_full() { 10_000 } else { 300 }, seed }
     }
 }
 
@@ -72,18 +70,11 @@ struct Tally {
 }
 
 async fn sums_outlive_aborts(backend: Backend) {
-    let postgres = match backend {
-        Backend::Sqlite => None,
-        Backend::Postgres => match Postgres::start() {
-            Some(postgres) => Some(postgres),
-            None => return,
-        },
-    };
-    let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
     // A breaker would keep away most of what is to be cut short.
     let keys = "limits = { deadline = \"150ms\", memory = \"16MiB\" }\nbreaker = { enabled = false }\n";
     let more = service("faulty", &fixture("faulty"), "\"sql\"") + keys;
-    let app = TestApp::start_as(&Setup { services: &[], url: &url, more: &more, ..Setup::default() }).await;
+    let setup = Setup { services: &[], more: &more, ..Setup::default() };
+    let Some(app) = TestApp::start_on(backend, &setup).await else { return };
     let form = Form::chosen();
     say(&format!("aborts on {backend:?}: seed {}", form.seed));
     let mut rng = StdRng::seed_from_u64(form.seed);
@@ -108,7 +99,7 @@ async fn sums_outlive_aborts(backend: Backend) {
     assert_eq!((accounts.status, accounts.body), (200, json!(TOTAL)), "seed {}", form.seed);
     match backend {
         Backend::Sqlite => file_is_free(&app).await,
-        Backend::Postgres => sessions_are_idle(&url).await,
+        Backend::Postgres => sessions_are_idle(&app.url()).await,
     }
     app.stop().await;
 }
@@ -152,15 +143,7 @@ async fn commits(app: &TestApp) -> bool {
 
 /// Checks that the file can be written beside the host.
 async fn file_is_free(app: &TestApp) {
-    let storage = Storage::sqlite(app.folder().join("data/db"), BOUND).expect("the folder is there");
-    let bounds = Bounds {
-        connections: 2,
-        result_bytes: 1 << 10,
-        statement_bytes: 1 << 10,
-        params_bytes: 1 << 10,
-        statement_timeout: BOUND,
-    };
-    let database = storage.open("faulty", bounds).await.expect("the database is there");
+    let database = app.database("faulty").await;
     let changed = database.execute("UPDATE accounts SET amount = amount", &[]).await.expect("nobody holds a lock");
     assert_eq!(changed, 8);
     database.close().await;
@@ -180,14 +163,4 @@ async fn sessions_are_idle(url: &str) {
     eventually("no session is in a transaction", BOUND, async || count(BUSY).await == 0).await;
     eventually("no lock is held", BOUND, async || count(LOCKS).await == 0).await;
     admin.close().await;
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a test takes is not the host's configuration")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-#[expect(clippy::print_stdout, reason = "the figures of a run, read by who started it")]
-fn say(line: &str) {
-    println!("{line}");
 }

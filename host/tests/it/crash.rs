@@ -32,6 +32,7 @@ use self::keeper::Reads;
 use self::renamer::Renamer;
 use self::stage::Stage;
 use self::trouble::Trouble;
+use crate::support::soak::{self, say};
 use crate::support::{Backend, Process, eventually};
 
 /// In which a crash is finished or undone: the contract's minute.
@@ -111,16 +112,14 @@ struct Form {
 
 impl Form {
     fn chosen(trouble: Trouble) -> Self {
-        let is_full = environment("PROVESI_SOAK").is_some_and(|value| value == "1");
         let (short, full) = match trouble {
             Trouble::Kills => (5, 200),
             Trouble::Swaps => (3, 30),
             Trouble::Restarts => (2, 30),
             Trouble::All => (3, 40),
         };
-        let (clients, times) = if is_full { (16, full) } else { (4, short) };
-        let seed = environment("PROVESI_SOAK_SEED");
-        let seed = seed.map_or_else(rand::random::<u64>, |text| text.parse().expect("the seed is a number"));
+        let (clients, times) = if soak::is_full() { (16, full) } else { (4, short) };
+        let seed = soak::seed().unwrap_or_else(rand::random);
         Self { clients, times, seed }
     }
 }
@@ -225,14 +224,4 @@ async fn a_running_request_is_answered(backend: Backend) {
     let orders = process.get("/api/orders/", &token).await;
     assert_eq!(orders.body.as_array().map(Vec::len), Some(1), "{:?}", orders.body);
     assert_eq!(orders.body[0]["status"], "CONFIRMED");
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a test takes is not the host's configuration")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-#[expect(clippy::print_stdout, reason = "the figures of a run, read by who started it")]
-fn say(line: &str) {
-    println!("{line}");
 }

@@ -14,12 +14,12 @@ mod usage;
 use std::time::Duration;
 
 use futures::future::join_all;
-use provesi::db::{Bounds, Cell, Database, Storage};
+use provesi::db::Database;
 
 use self::arena::Arena;
 use self::expected::expected;
 use self::list::{ALL, Danger, Description, Endless, Sql};
-use crate::support::{Backend, Postgres, Process, Setup, TestApp, Usage, eventually, root, send};
+use crate::support::{Backend, Process, Setup, TestApp, Usage, database, eventually, root, send};
 
 /// Requests at once that open all that a host opens by and by.
 const BURST: usize = 16;
@@ -76,20 +76,13 @@ fn log_bytes(process: &Process) -> u64 {
 
 /// Meets all dangers to the database, after each of which nothing is open in it.
 async fn dangers_to_the_database_leave_nothing_open(backend: Backend) {
-    let postgres = match backend {
-        Backend::Sqlite => None,
-        Backend::Postgres => match Postgres::start() {
-            None => return,
-            started => started,
-        },
-    };
-    let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
-    let app = TestApp::start_as(&Setup { url: &url, services: &["products"], ..Setup::default() }).await;
+    let setup = Setup { services: &["products"], ..Setup::default() };
+    let Some(app) = TestApp::start_on(backend, &setup).await else { return };
     let arena = Arena::of_app(&app);
     for (name, danger) in ALL.iter().filter(|(_, danger)| matches!(danger, Danger::Sql(_))) {
         arena.meet(name, *danger).await;
-        if postgres.is_some() {
-            let database = open(&url).await;
+        if backend == Backend::Postgres {
+            let database = app.database("dangers").await;
             let what = format!("no session is busy after {name}");
             eventually(&what, REST, async || busy_sessions(&database).await == 0).await;
             database.close().await;
@@ -112,27 +105,11 @@ mod dangers_to_the_database_leave_nothing_open_on {
     }
 }
 
-/// Opens the dangers' database on a server, beside the host.
-async fn open(url: &str) -> Database {
-    let storage = Storage::postgres(url, Duration::from_secs(10)).await.expect("the server runs");
-    let bounds = Bounds {
-        connections: 1,
-        result_bytes: 1 << 10,
-        statement_bytes: 1 << 10,
-        params_bytes: 1 << 10,
-        statement_timeout: Duration::from_secs(5),
-    };
-    storage.open("dangers", bounds).await.expect("the database is there")
-}
-
 /// Counts the dangers' other sessions that run a statement or have a transaction open.
 async fn busy_sessions(database: &Database) -> i64 {
     let statement = "SELECT COUNT(*) FROM pg_stat_activity \
                      WHERE usename = current_user AND pid <> pg_backend_pid() AND state <> 'idle'";
-    let rows = database.query(statement, &[]).await.expect("an answer");
-    let row = rows.rows().next().expect("a count");
-    let [Cell::Integer(count)] = row[..] else { panic!("one number, not {row:?}") };
-    count
+    database::number(database, statement, &[]).await
 }
 
 #[test]

@@ -35,12 +35,10 @@ mod serving;
 mod turns;
 mod watch;
 
-use std::time::Duration;
-
-use provesi::db::{Bounds, Cell, Database, Storage};
+use provesi::db::{Cell, Database};
 use serde_json::Value;
 
-use crate::support::{Answer, Backend, Postgres, Setup, TestApp, fixture, send, service};
+use crate::support::{Answer, Backend, Postgres, Setup, TestApp, database, fixture, send, service};
 
 /// Header that says which revision has answered.
 const REVISION: &str = "x-provesi-revision";
@@ -66,8 +64,7 @@ impl Ground {
 
     /// Starts a host on it.
     async fn start(&self, setup: &Setup<'_>) -> TestApp {
-        let url = self.postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
-        TestApp::start_as(&Setup { url: &url, data: Some(self.folder.path()), ..*setup }).await
+        TestApp::start_as(&Setup { url: &self.url(), data: Some(self.folder.path()), ..*setup }).await
     }
 
     /// Starts a host with `notes` alone.
@@ -76,21 +73,13 @@ impl Ground {
         self.start(&Setup { services: &[], more: &more, ..Setup::default() }).await
     }
 
+    fn url(&self) -> String {
+        self.postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url)
+    }
+
     /// Opens a database, beside the host that runs on it.
     async fn open(&self, owner: &str) -> Database {
-        let wait = Duration::from_secs(10);
-        let storage = match &self.postgres {
-            None => Storage::sqlite(self.folder.path().join("db"), wait).expect("the folder is there"),
-            Some(postgres) => Storage::postgres(&postgres.url(), wait).await.expect("the server runs"),
-        };
-        let bounds = Bounds {
-            connections: 2,
-            result_bytes: 16 << 20,
-            statement_bytes: 1 << 10,
-            params_bytes: 1 << 10,
-            statement_timeout: wait,
-        };
-        storage.open(owner, bounds).await.expect("the database is there")
+        database::open(&self.url(), self.folder.path(), owner).await
     }
 
     /// Returns the tables of a service, then the migrations that were applied, each sorted.

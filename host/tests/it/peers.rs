@@ -1,10 +1,9 @@
 //! What clients see while a service that others call is broken, and what is left once it is repaired.
 
-use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Backend, ORDERS_GRANTS, Postgres, Setup, TestApp, eventually, fixture, root, send, service};
-use provesi::db::{Bounds, Cell, Database, Storage};
+use crate::support::{Backend, ORDERS_GRANTS, Setup, TestApp, database, eventually, fixture, root, send, service};
+use provesi::db::Database;
 use serde_json::{Value, json};
 
 /// Within a minute of restart nothing is left half done, see DOMAIN.md §6.
@@ -38,42 +37,13 @@ fn assert_rejected(orders: &[Value], count: usize) {
     }
 }
 
-/// Opens the database of orders, beside the host that runs on it.
-async fn database(url: &str, data: &Path) -> Database {
-    let wait = Duration::from_secs(10);
-    let storage = match url {
-        "sqlite:" => Storage::sqlite(data.join("db"), wait).expect("the folder is there"),
-        url => Storage::postgres(url, wait).await.expect("the server runs"),
-    };
-    let bounds = Bounds {
-        connections: 2,
-        result_bytes: 1 << 20,
-        statement_bytes: 1 << 10,
-        params_bytes: 1 << 10,
-        statement_timeout: wait,
-    };
-    storage.open("orders", bounds).await.expect("the database is there")
-}
-
 /// Counts the orders that still have something to do at their peers.
 async fn unfinished(database: &Database) -> i64 {
-    let rows = database.query("SELECT COUNT(*) FROM orders WHERE step IS NOT NULL", &[]).await.expect("an answer");
-    let row = rows.rows().next().expect("a count");
-    let [Cell::Integer(count)] = row[..] else { panic!("one number, not {row:?}") };
-    count
+    database::number(database, "SELECT COUNT(*) FROM orders WHERE step IS NOT NULL", &[]).await
 }
 
 async fn a_trapping_stock_rejects_orders_and_is_told_once_repaired(backend: Backend) {
-    let postgres = match backend {
-        Backend::Sqlite => None,
-        Backend::Postgres => match Postgres::start() {
-            None => return,
-            started => started,
-        },
-    };
-    let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
-    let folder = tempfile::tempdir().expect("a folder");
-    let app = TestApp::start_as(&Setup { url: &url, data: Some(folder.path()), ..Setup::default() }).await;
+    let Some(app) = TestApp::start(backend).await else { return };
     app.deploy("inventory", &fixture("badpeer")).await;
     let (operario, cliente) = (app.token("operario").await, app.token("cliente").await);
     for path in [CASCO, "/api/orders/create/"] {
@@ -84,7 +54,7 @@ async fn a_trapping_stock_rejects_orders_and_is_told_once_repaired(backend: Back
     assert_rejected(&orders(&app, &operario).await, 2);
     let cancelled = send(app.request("POST", "/api/orders/1/cancel/").bearer_auth(&operario)).await;
     assert_eq!(cancelled.status, 409, "rejected is final: {:?}", cancelled.body);
-    let database = database(&url, folder.path()).await;
+    let database = app.database("orders").await;
     assert_eq!(unfinished(&database).await, 2, "what they may hold is still to be given back");
 
     app.deploy("inventory", &root().join("target/components/inventory.wasm")).await;

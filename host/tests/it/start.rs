@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Backend, Postgres, Process, Setup, eventually, fixture, root, send, service};
+use crate::support::{Backend, Postgres, Process, Setup, Ward, eventually, fixture, root, send, service};
 use serde_json::{Value, json};
 
 /// Starts a host that must refuse, and returns the chain of its reasons.
@@ -210,14 +210,15 @@ async fn a_second_host_on_one_data_folder_is_refused_and_the_first_serves_on() {
     assert_eq!(restock(&process).await, 165);
 }
 
-/// The real binary, ended when dropped.
-struct Binary {
+/// The real binary, ended when dropped, and with the tests at the latest.
+struct Binary<'w> {
     child: Child,
+    ward: &'w mut Ward,
     stdout: PathBuf,
     stderr: PathBuf,
 }
 
-impl Binary {
+impl<'w> Binary<'w> {
     fn command(config: &Path, data: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_provesi"));
         command.arg("serve").arg("--config").arg(config).arg("--data").arg(data).stdin(Stdio::null());
@@ -225,13 +226,15 @@ impl Binary {
     }
 
     /// Starts it; its output goes to files, which never fill up as pipes do.
-    fn start(folder: &Path, name: &str) -> Self {
+    fn start(ward: &'w mut Ward, folder: &Path, name: &str) -> Self {
         let config = Setup { demo: false, services: &["auth"], ..Setup::default() }.write(folder);
         let file = |kind: &str| folder.join(format!("{name}.{kind}"));
         let (stdout, stderr) = (file("stdout"), file("stderr"));
         let mut command = Self::command(&config, &folder.join("data"));
         command.stdout(File::create(&stdout).expect("a file")).stderr(File::create(&stderr).expect("a file"));
-        Self { child: command.spawn().expect("the binary runs"), stdout, stderr }
+        let child = command.spawn().expect("the binary runs");
+        ward.runs(&[child.id()]);
+        Self { child, ward, stdout, stderr }
     }
 
     fn stdout(&self) -> String {
@@ -252,10 +255,11 @@ impl Binary {
     }
 }
 
-impl Drop for Binary {
+impl Drop for Binary<'_> {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.ward.runs(&[]);
     }
 }
 
@@ -269,7 +273,8 @@ async fn log_in(base: &str, password: &str) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_start_makes_one_admin_and_shows_the_password_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let first = Binary::start(folder.path(), "first");
+    let mut ward = Ward::of(folder.path());
+    let first = Binary::start(&mut ward, folder.path(), "first");
     let base = first.base().await;
     let shown = first.stdout();
     let (_, rest) = shown.split_once("auth: first user admin, password ").expect("the password is shown");
@@ -282,7 +287,7 @@ async fn the_first_start_makes_one_admin_and_shows_the_password_once() {
     assert!(!log.contains(password), "the password is in the log");
     drop(first);
 
-    let second = Binary::start(folder.path(), "second");
+    let second = Binary::start(&mut ward, folder.path(), "second");
     let base = second.base().await;
     assert!(!second.stdout().contains("password"), "a later start shows one: {}", second.stdout());
     assert_eq!(log_in(&base, password).await, (200, json!("ADMIN")));

@@ -1,10 +1,14 @@
 //! Starts a host with demo data and a database of its own, and speaks to it.
 
+pub(crate) mod database;
+#[expect(dead_code, reason = "a bench uses more of it")]
+pub(crate) mod patch;
 mod postgres;
 mod process;
 mod rabbit;
 mod redis;
 mod settings;
+pub(crate) mod soak;
 mod usage;
 mod ward;
 
@@ -13,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use provesi::app::{App, Options};
 use provesi::config::Config;
+use provesi::db::Database;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -25,6 +30,7 @@ pub(crate) use self::rabbit::Rabbit;
 pub(crate) use self::redis::Redis;
 pub(crate) use self::settings::set;
 pub(crate) use self::usage::{Usage, processor_time};
+pub(crate) use self::ward::Ward;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +79,9 @@ pub(crate) struct TestApp {
     client: reqwest::Client,
     stop: CancellationToken,
     running: JoinHandle<()>,
+    /// Its `storage.url`.
+    url: String,
+    data: PathBuf,
     folder: tempfile::TempDir,
     postgres: Option<Postgres>,
 }
@@ -120,7 +129,8 @@ impl TestApp {
         let stop = CancellationToken::new();
         let running = TaskTracker::new().spawn(app.run(stop.clone()));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Self { base, admin, admin_token, client, stop, running, folder, postgres: None }
+        let url = setup.url.to_owned();
+        Self { base, admin, admin_token, client, stop, running, url, data, folder, postgres: None }
     }
 
     /// Stops the host and checks that nothing of it is left running.
@@ -170,7 +180,12 @@ impl TestApp {
 
     /// Returns its `storage.url`.
     pub(crate) fn url(&self) -> String {
-        self.postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url)
+        self.url.clone()
+    }
+
+    /// Opens the database of an owner, a service or the host, beside this host.
+    pub(crate) async fn database(&self, owner: &str) -> Database {
+        database::open(&self.url, &self.data, owner).await
     }
 
     /// Returns the folder of the host's configuration and data.

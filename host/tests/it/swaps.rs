@@ -15,6 +15,8 @@ mod operator;
 mod stored;
 mod variants;
 
+use crate::support::soak;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_every_service_is_swapped_again_and_again() {
     load::run(&Form::chosen()).await;
@@ -63,24 +65,11 @@ struct Form {
 
 impl Form {
     fn chosen() -> Self {
-        let is_full = environment("PROVESI_SOAK").is_some_and(|value| value == "1");
-        let seed = environment("PROVESI_SOAK_SEED");
-        let seed = seed.map_or_else(rand::random::<u64>, |text| text.parse().expect("the seed is a number"));
-        Self { is_full, seed }
+        Self { is_full: soak::is_full(), seed: soak::seed().unwrap_or_else(rand::random) }
     }
 
     /// Chooses between what the short form has and what the full one has.
     fn pick<T>(&self, short: T, full: T) -> T {
         if self.is_full { full } else { short }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a test takes is not the host's configuration")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-#[expect(clippy::print_stdout, reason = "the figures of a run, read by who started it")]
-fn say(line: &str) {
-    println!("{line}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use provesi::db::{self, Bounds, Database, Storage};
+use provesi::db;
 use serde_json::{Value, json};
 
 use crate::deployments::revisions::read;
@@ -46,16 +46,9 @@ async fn status(app: &TestApp, task: &str) -> Value {
 }
 
 async fn tasks_run_and_operators_see_them(backend: Backend) {
-    let postgres = match backend {
-        Backend::Sqlite => None,
-        Backend::Postgres => match Postgres::start() {
-            Some(postgres) => Some(postgres),
-            None => return,
-        },
-    };
-    let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
     let more = table(&fixture("ticking"));
-    let app = TestApp::start_as(&Setup { services: &[], url: &url, more: &more, ..Setup::default() }).await;
+    let setup = Setup { services: &[], more: &more, ..Setup::default() };
+    let Some(app) = TestApp::start_on(backend, &setup).await else { return };
     ticks(&app, 4).await;
     eventually("a run is done", BOUND, async || status(&app, "tick").await["outcome"] == "done").await;
     let tick = status(&app, "tick").await;
@@ -134,19 +127,6 @@ async fn a_run_of_a_killed_host_is_made_up_for_by_another() {
     app.stop().await;
 }
 
-/// Opens the hosts' own database beside them.
-async fn host_database(url: &str) -> Database {
-    let bounds = Bounds {
-        connections: 1,
-        result_bytes: 1 << 10,
-        statement_bytes: 1 << 10,
-        params_bytes: 1 << 10,
-        statement_timeout: BOUND,
-    };
-    let storage = Storage::postgres(url, BOUND).await.expect("the server answers");
-    storage.open("provesi_host", bounds).await.expect("the database opens")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_of_a_killed_host_is_free_when_the_clock_was_put_back_since() {
     // An hour seen from the other side: the claim began an hour later.
@@ -154,7 +134,7 @@ async fn a_claim_of_a_killed_host_is_free_when_the_clock_was_put_back_since() {
     let (_folder, more) = stuck();
     let Some(process) = killed_in_a_run(Backend::Postgres, &more).await else { return };
     let url = process.url();
-    let database = host_database(&url).await;
+    let database = process.database("provesi_host").await;
     assert_eq!(database.execute(LATER, &[db::Value::Integer(3_600_000_000)]).await.expect("an answer"), 1);
     database.close().await;
     let app = TestApp::start_as(&Setup { services: &[], url: &url, more: &more, ..Setup::default() }).await;

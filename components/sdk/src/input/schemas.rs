@@ -32,40 +32,28 @@ schema!([] Email, _generator => json_schema!({ "type": "string", "format": "emai
 schema!([] Secret, _generator => json_schema!({ "type": "string", "minLength": 1, "maxLength": 128, "writeOnly": true }));
 schema!([C: Choice] Chosen<C>, _generator => json_schema!({ "enum": C::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>() }));
 
-impl<T: JsonSchema> JsonSchema for Omittable<T> {
-    fn inline_schema() -> bool {
-        true
-    }
+macro_rules! may_be_left_out {
+    ($field:ident<$t:ident> as $like:ty) => {
+        impl<$t: JsonSchema> JsonSchema for $field<$t> {
+            fn inline_schema() -> bool {
+                true
+            }
 
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
+            fn schema_name() -> Cow<'static, str> {
+                $t::schema_name()
+            }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                <$like>::json_schema(generator)
+            }
 
-    // A field that may be left out is not among the required ones.
-    fn _schemars_private_is_option() -> bool {
-        true
-    }
+            // A field that may be left out is not among the required ones.
+            fn _schemars_private_is_option() -> bool {
+                true
+            }
+        }
+    };
 }
 
-impl<T: JsonSchema> JsonSchema for Patch<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Option::<T>::json_schema(generator)
-    }
-
-    // A field that may be left out is not among the required ones.
-    fn _schemars_private_is_option() -> bool {
-        true
-    }
-}
+may_be_left_out!(Omittable<T> as T);
+may_be_left_out!(Patch<T> as Option<T>);

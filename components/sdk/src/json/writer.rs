@@ -15,6 +15,11 @@ impl<'o> Writer<'o> {
         Ok(())
     }
 
+    /// Writes a number that is too wide for [`number`].
+    fn wide(self, number: impl ToString) -> Result<(), NoJson> {
+        self.raw(&number.to_string())
+    }
+
     /// Writes a number by the rules of `serde_json`.
     fn float<T: Serialize>(self, number: T) -> Result<(), NoJson> {
         serde_json::to_writer(self.0, &number).map_err(NoJson::custom)
@@ -64,7 +69,7 @@ impl<'o> Serializer for Writer<'o> {
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), NoJson> {
-        self.raw(&value.to_string())
+        self.wide(value)
     }
 
     fn serialize_u8(self, value: u8) -> Result<(), NoJson> {
@@ -85,7 +90,7 @@ impl<'o> Serializer for Writer<'o> {
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), NoJson> {
-        self.raw(&value.to_string())
+        self.wide(value)
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), NoJson> {
@@ -110,7 +115,7 @@ impl<'o> Serializer for Writer<'o> {
     }
 
     fn serialize_none(self) -> Result<(), NoJson> {
-        self.raw("null")
+        self.serialize_unit()
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), NoJson> {
@@ -122,7 +127,7 @@ impl<'o> Serializer for Writer<'o> {
     }
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), NoJson> {
-        self.raw("null")
+        self.serialize_unit()
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), NoJson> {
@@ -130,7 +135,7 @@ impl<'o> Serializer for Writer<'o> {
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), NoJson> {
-        value.serialize(self)
+        self.serialize_some(value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

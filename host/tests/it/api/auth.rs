@@ -1,7 +1,6 @@
 //! Users and their tokens, see DOMAIN.md §3.
 
-use std::collections::BTreeSet;
-
+use super::{assert_fields, assert_forbidden, assert_keys, assert_unauthenticated};
 use crate::support::{Answer, TestApp, on_both_databases, send};
 use serde_json::{Value, json};
 
@@ -35,7 +34,6 @@ const USER_14: [&str; 14] = [
     "created_at",
     "updated_at",
 ];
-const NO_CREDENTIALS: &str = "Las credenciales de autenticación no se proveyeron.";
 
 on_both_databases! {
     async fn a_log_in_answers_the_user_the_token_and_the_cookie(app) {
@@ -321,11 +319,6 @@ fn cliente() -> Value {
     })
 }
 
-fn assert_keys(object: &Value, keys: &[&str]) {
-    let found: BTreeSet<&str> = object.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(found, keys.iter().copied().collect(), "{object}");
-}
-
 /// Checks that keys follow each other in a JSON text.
 fn assert_order(text: &str, keys: &[&str]) {
     let place = |key: &&str| text.find(&format!("\"{key}\":")).unwrap_or_else(|| panic!("no {key}: {text}"));
@@ -336,24 +329,4 @@ fn assert_order(text: &str, keys: &[&str]) {
 fn assert_moment(value: &Value) {
     let text = value.as_str().expect("a text");
     assert!(text.len() == 32 && text.ends_with("-05:00"), "{text}");
-}
-
-/// Checks that an answer is 400 and names exactly these fields, each with texts.
-fn assert_fields(answer: &Answer, fields: &[&str]) {
-    assert_eq!(answer.status, 400, "{:?} for {fields:?}", answer.body);
-    assert_keys(&answer.body, fields);
-    for (field, messages) in answer.body.as_object().expect("an object") {
-        let messages = messages.as_array().expect("an array");
-        assert!(!messages.is_empty() && messages.iter().all(Value::is_string), "{field}: {messages:?}");
-    }
-}
-
-fn assert_unauthenticated(answer: &Answer) {
-    assert_eq!((answer.status, &answer.body), (401, &json!({ "detail": NO_CREDENTIALS })));
-    assert_eq!(answer.header("www-authenticate"), "Bearer");
-}
-
-fn assert_forbidden(answer: &Answer) {
-    assert_eq!(answer.status, 403, "{:?}", answer.body);
-    assert_keys(&answer.body, &["detail"]);
 }

@@ -1,5 +1,6 @@
 //! Warehouses, stock, restocks and measurements.
 
+use super::{ids, is_time, keys};
 use crate::support::{on_both_databases, send};
 use serde_json::{Value, json};
 
@@ -23,21 +24,6 @@ const WAREHOUSE_KEYS: [&str; 12] = [
 
 const MEASUREMENT_KEYS: [&str; 9] =
     ["dateTime", "id", "place", "place_name", "product_id", "product_name", "unit", "value", "variable_name"];
-
-fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    keys
-}
-
-/// Says whether a value is a time as the contract writes it: microseconds, at −05:00.
-fn is_time(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.len() == 32 && text.as_bytes()[19] == b'.' && text.ends_with("-05:00"))
-}
-
-fn ids(list: &Value) -> Vec<i64> {
-    list.as_array().expect("a bare array").iter().map(|item| item["id"].as_i64().expect("an id")).collect()
-}
 
 on_both_databases! {
     async fn warehouses_are_public_and_show_what_lies_in_them(app) {

@@ -1,6 +1,6 @@
 //! Limits of log-ins under load, and changes of users whose tokens cannot be ended; see DOMAIN.md §3.
 
-use crate::support::{Answer, Backend, Postgres, Setup, TestApp, on_both_databases};
+use crate::support::{Answer, Backend, TestApp, on_both_databases};
 use serde_json::json;
 use sqlx::Connection as _;
 
@@ -55,19 +55,10 @@ mod a_change_of_a_user_whose_tokens_cannot_be_ended_is_not_made {
     use super::*;
 
     async fn run(backend: Backend) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let postgres = match backend {
-            Backend::Sqlite => None,
-            Backend::Postgres => {
-                let Some(server) = Postgres::start() else { return };
-                Some(server)
-            }
-        };
-        let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
-        let app = TestApp::start_as(&Setup { url: &url, data: Some(folder.path()), ..Setup::default() }).await;
+        let Some(app) = TestApp::start(backend).await else { return };
         let host = match backend {
-            Backend::Sqlite => format!("sqlite://{}/db/provesi_host.sqlite3", folder.path().display()),
-            Backend::Postgres => format!("{url}/provesi_host_db"),
+            Backend::Sqlite => format!("sqlite://{}/data/db/provesi_host.sqlite3", app.folder().display()),
+            Backend::Postgres => format!("{}/provesi_host_db", app.url()),
         };
         let (admin, cliente) = (app.token("admin").await, app.token("cliente").await);
         let role = json!({ "role": "OPERARIO" });

@@ -6,6 +6,7 @@ mod idempotency;
 mod placement;
 mod queries;
 
+use super::{ids, is_time, keys};
 use crate::support::TestApp;
 use serde_json::{Value, json};
 
@@ -31,21 +32,6 @@ const ORDER_KEYS: [&str; 18] = [
     "warehouse_id",
     "warehouse_name",
 ];
-
-fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    keys
-}
-
-/// Says whether a value is a time as the contract writes it: microseconds, at −05:00.
-fn is_time(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.len() == 32 && text.as_bytes()[19] == b'.' && text.ends_with("-05:00"))
-}
-
-fn ids(list: &Value) -> Vec<i64> {
-    list.as_array().expect("a bare array").iter().map(|item| item["id"].as_i64().expect("an id")).collect()
-}
 
 /// An order of so many units from beside Bodega Norte.
 fn near_norte(units: i64) -> Value {

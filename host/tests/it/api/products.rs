@@ -5,8 +5,7 @@ mod suppliers;
 mod variables;
 mod writes;
 
-use std::collections::BTreeSet;
-
+use super::{assert_fields, assert_forbidden, assert_keys, assert_unauthenticated};
 use crate::support::Answer;
 use serde_json::{Value, json};
 
@@ -73,30 +72,12 @@ fn names(answer: &Answer) -> Vec<&str> {
     array(answer).iter().map(|item| item["name"].as_str().expect("a name")).collect()
 }
 
-fn assert_keys(object: &Value, keys: &[&str]) {
-    let found: BTreeSet<&str> = object.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(found, keys.iter().copied().collect(), "{object}");
-}
-
-/// Checks that an answer is 400 and names exactly these fields, each with texts.
-fn assert_fields(answer: &Answer, fields: &[&str]) {
-    assert_eq!(answer.status, 400, "{:?} for {fields:?}", answer.body);
-    assert_keys(&answer.body, fields);
-    for (field, messages) in answer.body.as_object().expect("an object") {
-        let messages = messages.as_array().expect("an array");
-        assert!(!messages.is_empty() && messages.iter().all(Value::is_string), "{field}: {messages:?}");
-    }
-}
-
 fn assert_no_product(answer: &Answer) {
     assert_eq!((answer.status, &answer.body), (404, &json!({ "error": "Producto no encontrado" })));
 }
 
 /// Checks that nobody and a CLIENTE are refused what only staff may do.
 fn assert_access(nobody: &Answer, cliente: &Answer) {
-    let detail = json!({ "detail": "Las credenciales de autenticación no se proveyeron." });
-    assert_eq!((nobody.status, &nobody.body), (401, &detail));
-    assert_eq!(nobody.header("www-authenticate"), "Bearer");
-    assert_eq!(cliente.status, 403, "{:?}", cliente.body);
-    assert_keys(&cliente.body, &["detail"]);
+    assert_unauthenticated(nobody);
+    assert_forbidden(cliente);
 }

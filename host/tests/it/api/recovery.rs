@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use provesi::db::{Bounds, Cell, Database, Storage, Value};
+use provesi::db::{Cell, Database, Value};
 
-use crate::support::{TestApp, eventually, on_both_databases};
+use crate::support::{eventually, on_both_databases};
 
 /// Orders that one run takes up, and some more.
 const STUCK: i64 = 40;
@@ -21,23 +21,6 @@ const RECOVERY: Duration = Duration::from_secs(60);
 struct Place {
     product: i64,
     warehouse: i64,
-}
-
-/// Opens the database of a service beside the host.
-async fn open(app: &TestApp, owner: &str) -> Database {
-    let (url, wait) = (app.url(), Duration::from_secs(10));
-    let bounds = Bounds {
-        connections: 2,
-        result_bytes: 1 << 20,
-        statement_bytes: 1 << 10,
-        params_bytes: 1 << 10,
-        statement_timeout: wait,
-    };
-    let storage = match url.as_str() {
-        "sqlite:" => Storage::sqlite(app.folder().join("data/db"), wait).expect("the folder is there"),
-        url => Storage::postgres(url, wait).await.expect("the server answers"),
-    };
-    storage.open(owner, bounds).await.expect("the database opens")
 }
 
 /// Stores an order of one unit that was cut short long ago, the later the higher its number, which is its id.
@@ -91,7 +74,7 @@ async fn place(inventory: &Database) -> Place {
 
 on_both_databases! {
     async fn orders_that_cannot_be_finished_keep_no_others_from_it(app) {
-        let (orders, inventory) = (open(app, "orders").await, open(app, "inventory").await);
+        let (orders, inventory) = (app.database("orders").await, app.database("inventory").await);
         let place = place(&inventory).await;
         for number in 1..=STUCK {
             // Inventory contradicts itself: what it says is held is not among what is reserved, and cannot be taken.
@@ -106,7 +89,7 @@ on_both_databases! {
     }
 
     async fn orders_whose_reservation_inventory_has_lost_end(app) {
-        let (orders, inventory) = (open(app, "orders").await, open(app, "inventory").await);
+        let (orders, inventory) = (app.database("orders").await, app.database("inventory").await);
         let place = place(&inventory).await;
         // What was taken already is not taken again.
         reserved(&inventory, STUCK + 1, "SETTLED", place).await;

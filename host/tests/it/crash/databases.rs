@@ -1,22 +1,8 @@
 //! Databases of services, read beside the host and not through it.
 
-use std::time::Duration;
+use provesi::db::{Database, PackedRows};
 
-use provesi::db::{Bounds, Cell, Database, PackedRows, Storage};
-
-use crate::support::Process;
-
-/// Longest wait for a connection or a statement.
-const WAIT: Duration = Duration::from_secs(30);
-
-/// One connection, and room for a row of each order that a full form places.
-const BOUNDS: Bounds = Bounds {
-    connections: 1,
-    result_bytes: 64 << 20,
-    statement_bytes: 1 << 10,
-    params_bytes: 1 << 10,
-    statement_timeout: WAIT,
-};
+use crate::support::{Process, database};
 
 /// Whose databases are read: all that publish, and all that are told.
 const OWNERS: [&str; 4] = ["products", "orders", "inventory", "tally"];
@@ -27,13 +13,9 @@ pub(super) struct Databases(Vec<(&'static str, Database)>);
 impl Databases {
     /// Opens them; the host must have made them.
     pub(super) async fn open(process: &Process) -> Self {
-        let storage = match process.url().as_str() {
-            "sqlite:" => Storage::sqlite(process.data().join("db"), WAIT).expect("the folder is there"),
-            url => Storage::postgres(url, WAIT).await.expect("the server runs"),
-        };
         let mut databases = Vec::new();
         for owner in OWNERS {
-            databases.push((owner, storage.open(owner, BOUNDS).await.expect("the database is there")));
+            databases.push((owner, process.database(owner).await));
         }
         Self(databases)
     }
@@ -45,16 +27,17 @@ impl Databases {
 
     /// Reads one number.
     pub(super) async fn number(&self, owner: &str, select: &str) -> i64 {
-        let rows = self.rows(owner, select).await;
-        let row = rows.rows().next().expect("a row");
-        let [Cell::Integer(number)] = row[..] else { panic!("one number, not {row:?}") };
-        number
+        database::number(self.of(owner), select, &[]).await
     }
 
     /// Reads rows.
     pub(super) async fn rows(&self, owner: &str, select: &str) -> PackedRows {
+        self.of(owner).query(select, &[]).await.expect("an answer")
+    }
+
+    fn of(&self, owner: &str) -> &Database {
         let (_, database) = self.0.iter().find(|(name, _)| *name == owner).expect("it was opened");
-        database.query(select, &[]).await.expect("an answer")
+        database
     }
 
     pub(super) async fn close(self) {

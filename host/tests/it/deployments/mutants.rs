@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::revisions::read;
 use super::{REVISION, assert_refused, roll_back};
+use crate::support::soak::{self, say};
 use crate::support::{Setup, TestApp, fixture, service};
 
 /// How much is done, and with which mutants.
@@ -19,9 +20,8 @@ struct Form {
 
 impl Form {
     fn chosen() -> Self {
-        let is_full = environment("PROVESI_SOAK").is_some_and(|value| value == "1");
-        let seed = environment("PROVESI_SOAK_SEED").map(|text| text.parse().expect("the seed is a number"));
-        if is_full {
+        let seed = soak::seed();
+        if soak::is_full() {
             Self { mutants: 1500, seed: seed.unwrap_or_else(rand::random) }
         } else {
             // Always the same ones, so that their compiled code is in the cache and a failure comes back.
@@ -66,14 +66,4 @@ async fn a_component_with_a_flipped_bit_is_answered_and_never_keeps_the_service_
     let review = app.post("/api/reviews/", "", &json!({ "product": "Casco de Seguridad", "stars": 5 })).await;
     assert_eq!(review.status, 201, "{:?}", review.body);
     app.stop().await;
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a test takes is not the host's configuration")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-#[expect(clippy::print_stdout, reason = "the figures of a run, read by who started it")]
-fn say(line: &str) {
-    println!("{line}");
 }

@@ -1,12 +1,10 @@
 //! What a transaction that commits publishes is handled once, whatever comes between; what it does not is never.
 
-use std::time::Duration;
-
 use futures::future::join_all;
-use provesi::db::{Bounds, Cell, Database, Storage, Value};
+use provesi::db::{Database, Value};
 
 use super::{assert_once_and_in_order, heard, metric, said, say, start, texts, until_heard};
-use crate::support::{Backend, TestApp, eventually};
+use crate::support::{Backend, database, eventually};
 
 /// Events of the test of the order, and their keys.
 const EVENTS: usize = 500;
@@ -91,7 +89,7 @@ mod run {
         let Some((app, _tables)) = start(backend, &[], 3).await else { return };
         said(&app, "k", "once").await;
         let event = until_heard(&app, "once").await[0].event.clone();
-        let database = host_database(&app).await;
+        let database = app.database("provesi_host").await;
         let handled = async || waiting(&database).await == 0;
         eventually("it is forgotten", super::super::SOON, handled).await;
         deliver_again(&database, &event).await;
@@ -103,30 +101,8 @@ mod run {
     }
 }
 
-/// Opens the host's own database beside the host.
-pub(super) async fn host_database(app: &TestApp) -> Database {
-    let (url, wait) = (app.url(), Duration::from_secs(10));
-    let bounds = Bounds {
-        connections: 2,
-        result_bytes: 1 << 20,
-        statement_bytes: 1 << 10,
-        params_bytes: 1 << 10,
-        statement_timeout: wait,
-    };
-    let storage = match url.as_str() {
-        "sqlite:" => Storage::sqlite(app.folder().join("data/db"), wait).expect("the folder is there"),
-        url => Storage::postgres(url, wait).await.expect("the server answers"),
-    };
-    storage.open("provesi_host", bounds).await.expect("the database opens")
-}
-
 async fn waiting(database: &Database) -> i64 {
-    let rows = database.query("SELECT COUNT(*) FROM deliveries", &[]).await.expect("counts");
-    let count = rows.rows().next();
-    match count.as_deref() {
-        Some([Cell::Integer(count)]) => *count,
-        other => panic!("no number: {other:?}"),
-    }
+    database::number(database, "SELECT COUNT(*) FROM deliveries", &[]).await
 }
 
 /// Does what a broker does that has lost the news of a delivery.

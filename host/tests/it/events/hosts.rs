@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::delivery::host_database;
 use super::{SOON, Tables, assert_once_and_in_order, heard, listener, metric, said, texts, until_heard};
 use crate::support::{Backend, Setup, TestApp, eventually, fixture, service};
 
@@ -95,7 +94,7 @@ async fn a_host_that_lags_behind_a_deploy_leaves_deliveries_to_one_that_does_not
     let more = service("emitter", &fixture("emitter"), r#""sql", "events""#) + &service("listener", &file, r#""sql""#);
     let setup = Setup { services: &[], more: &more, ..Setup::default() };
     let Some(lagging) = TestApp::start_on(Backend::Postgres, &setup).await else { return };
-    let database = host_database(&lagging).await;
+    let database = lagging.database("provesi_host").await;
     // It is the one that delivers: there is no other yet.
     let held = "SELECT name FROM leases WHERE name = 'deliver/listener'";
     let delivers = async || database.query(held, &[]).await.expect("an answer").count == 1;

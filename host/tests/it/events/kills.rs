@@ -10,6 +10,7 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 
 use super::{Heard, Tables, assert_once_and_in_order};
+use crate::support::soak::{self, say};
 use crate::support::{Backend, Process, eventually, send, try_send};
 
 /// Clients that publish until a kill comes.
@@ -31,8 +32,7 @@ struct Form {
 
 impl Form {
     fn chosen() -> Self {
-        let is_full = environment("PROVESI_SOAK").is_some_and(|value| value == "1");
-        if is_full { Self { kills: 100, pause_ms: 0..=60 } } else { Self { kills: 5, pause_ms: 0..=5 } }
+        if soak::is_full() { Self { kills: 100, pause_ms: 0..=60 } } else { Self { kills: 5, pause_ms: 0..=5 } }
     }
 }
 
@@ -109,14 +109,4 @@ async fn what_was_committed_outlives_kills_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_committed_outlives_kills_on_postgres() {
     what_was_committed_outlives_kills(Backend::Postgres).await;
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a test takes is not the host's configuration")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-#[expect(clippy::print_stdout, reason = "the figures of a run, read by who started it")]
-fn say(line: &str) {
-    println!("{line}");
 }

@@ -1,16 +1,19 @@
 //! Runs the real binary as a process of its own, which can be killed and started again on the same data.
 //!
-//! Each start has ports that the system chooses, read from the log: while the host is down nobody can take them.
+//! Each start has ports that the system chooses, read from the log: while the host is down nobody can take them. It ends
+//! with the tests, also when they are killed.
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use provesi::db::Database;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::{Answer, Backend, Postgres, Setup, send};
+use super::ward::Ward;
+use super::{Answer, Backend, Postgres, Setup, database, send};
 
 /// Longest start, on a busy machine too.
 const START: Duration = Duration::from_secs(60);
@@ -30,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Lines of the log that are shown when a test fails.
 const SHOWN: usize = 60;
 
-/// The host as a process; killed when dropped.
+/// The host as a process; killed when dropped, and with this process at the latest.
 pub(crate) struct Process {
     child: Option<Child>,
     starts: u32,
@@ -39,6 +42,7 @@ pub(crate) struct Process {
     client: reqwest::Client,
     config: PathBuf,
     cache: Cache,
+    ward: Ward,
     folder: tempfile::TempDir,
     postgres: Option<Postgres>,
 }
@@ -95,9 +99,10 @@ impl Process {
         };
         let url = postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url);
         let folder = tempfile::tempdir().expect("a folder");
+        let ward = Ward::of(folder.path());
         let config = Setup { url: &url, ..*setup }.write(folder.path());
         let (base, admin, client) = (String::new(), String::new(), reqwest::Client::new());
-        Some(Self { child: None, starts: 0, base, admin, client, config, cache, folder, postgres })
+        Some(Self { child: None, starts: 0, base, admin, client, config, cache, ward, folder, postgres })
     }
 
     /// Starts it on the data that is there, and waits until it answers.
@@ -123,7 +128,9 @@ impl Process {
             command.env("PROVESI_RUNTIME__CACHE", self.own_cache());
         }
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        self.child = Some(command.spawn().expect("the binary can be started"));
+        let child = command.spawn().expect("the binary can be started");
+        self.ward.runs(&[child.id()]);
+        self.child = Some(child);
     }
 
     /// Starts a second host on the same configuration and data, and waits for its end.
@@ -146,6 +153,7 @@ impl Process {
         let mut child = self.child.take().expect("it was started");
         child.kill().expect("a child can be killed");
         child.wait().expect("a killed child ends");
+        self.ward.runs(&[]);
     }
 
     /// Sends it SIGTERM.
@@ -161,6 +169,7 @@ impl Process {
         loop {
             if let Some(status) = self.exited() {
                 self.child = None;
+                self.ward.runs(&[]);
                 return status;
             }
             assert!(Instant::now() < until, "the host does not stop within {STOP:?}");
@@ -220,6 +229,11 @@ impl Process {
     /// Returns its `storage.url`.
     pub(crate) fn url(&self) -> String {
         self.postgres.as_ref().map_or_else(|| "sqlite:".to_owned(), Postgres::url)
+    }
+
+    /// Opens the database of an owner, a service or the host, beside it.
+    pub(crate) async fn database(&self, owner: &str) -> Database {
+        database::open(&self.url(), &self.data(), owner).await
     }
 
     /// Returns the system's number of it.
@@ -290,6 +304,7 @@ impl Drop for Process {
         if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
+            self.ward.runs(&[]);
         }
         if std::thread::panicking() {
             show(&self.last_words());

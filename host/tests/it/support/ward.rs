@@ -1,4 +1,4 @@
-//! Ends a test's servers and removes their folder, also when the tests panic, are interrupted or are killed.
+//! Ends what a test has started and removes its folder, also when the tests panic, are interrupted or are killed.
 //!
 //! A shell waits for the end of its input, whose other end this process holds: however the process ends, the system
 //! closes that.
@@ -19,19 +19,19 @@ while read -r line; do running=$line; done
 rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
 "#;
 
-/// What is left of servers and their folder ends when this is dropped, and with this process at the latest.
-pub(super) struct Ward {
+/// What is left of processes and their folder ends when this is dropped, and with this process at the latest.
+pub(crate) struct Ward {
     shell: Child,
 }
 
 impl Ward {
     /// Watches over a folder, before there is anything to end in it.
-    pub(super) fn of(folder: &Path) -> Self {
+    pub(crate) fn of(folder: &Path) -> Self {
         Self::with(folder, None)
     }
 
     /// Watches over a folder with a server that a command ends.
-    pub(super) fn of_server(folder: &Path, stop: &Command) -> Self {
+    pub(crate) fn of_server(folder: &Path, stop: &Command) -> Self {
         Self::with(folder, Some(stop))
     }
 
@@ -48,7 +48,7 @@ impl Ward {
     }
 
     /// Names the processes that are to be killed, instead of those that were named before.
-    pub(super) fn runs(&mut self, processes: &[u32]) {
+    pub(crate) fn runs(&mut self, processes: &[u32]) {
         let line = processes.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
         let stdin = self.shell.stdin.as_mut().expect("it is open until this is dropped");
         // Called while tests panic, too: a shell that somebody has ended leaves things behind and is no second panic.

@@ -7,7 +7,8 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::deployer::{Counts, Deployer};
 use super::operator::Operator;
-use super::{Form, say, stored};
+use super::{Form, stored};
+use crate::support::soak::say;
 use crate::support::{Backend, Process, send};
 
 /// Time that a started host has before it is killed, in milliseconds: a deploy, which compiles for about a second, is cut

@@ -9,11 +9,12 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::watch;
 
+use super::Form;
 use super::activations::{Answered, Log};
 use super::clients::{Client, Record, Tokens};
 use super::operator::Operator;
 use super::variants::{component, variant};
-use super::{Form, say};
+use crate::support::soak::say;
 use crate::support::{Backend, Process, Usage};
 
 const SERVICES: [&str; 4] = ["auth", "inventory", "orders", "products"];

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::Form;
 use super::connection::{Ask, Connection};
 use super::operator::Operator;
 use super::variants::{component, variant};
-use super::{Form, say};
+use crate::support::soak::say;
 use crate::support::{Backend, Process, Usage, send};
 
 /// Longest wait for a deploy.

@@ -1,26 +1,13 @@
 //! What lies in the databases of a host, read beside it and not through it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use provesi::db::{Bounds, Cell, Database, Storage, Value};
+use provesi::db::{Cell, Database, Value};
 
 use super::deployer::{Deployer, FIRST_MIGRATION};
 use super::operator::Operator;
 use super::variants::digest;
 use crate::support::{Process, send};
-
-/// Longest wait for a connection.
-const WAIT: Duration = Duration::from_secs(10);
-
-/// The largest component is 64 MiB.
-const BOUNDS: Bounds = Bounds {
-    connections: 2,
-    result_bytes: 80 << 20,
-    statement_bytes: 1 << 10,
-    params_bytes: 1 << 10,
-    statement_timeout: WAIT,
-};
 
 /// The registry's database and that of products.
 struct Stored {
@@ -71,12 +58,8 @@ pub(super) async fn check(process: &Process, operator: &Operator, deployer: &Dep
 
 impl Stored {
     async fn open(process: &Process) -> Self {
-        let storage = match process.url().as_str() {
-            "sqlite:" => Storage::sqlite(process.data().join("db"), WAIT).expect("the folder is there"),
-            url => Storage::postgres(url, WAIT).await.expect("the server runs"),
-        };
-        let registry = storage.open("provesi_registry", BOUNDS).await.expect("the database is there");
-        let products = storage.open("products", BOUNDS).await.expect("the database is there");
+        let registry = process.database("provesi_registry").await;
+        let products = process.database("products").await;
         Self { registry, products }
     }
 
