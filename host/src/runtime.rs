@@ -18,6 +18,7 @@ mod instance;
 mod limiter;
 mod linker;
 mod peers;
+mod priority;
 mod reuse;
 mod state;
 

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::cpu::Meter;
+use super::priority;
 
 /// Its threads' name.
 const NAME: &str = "long";
@@ -55,7 +56,7 @@ impl Background {
         let threads = Builder::new_multi_thread()
             .worker_threads(cores.min(MAX_THREADS))
             .thread_name(NAME)
-            .on_thread_start(stand_back)
+            .on_thread_start(priority::stand_back)
             .build()?;
         Ok(Self { threads: Some(threads), places })
     }
@@ -108,19 +109,6 @@ impl Drop for Background {
     }
 }
 
-/// Leaves the cores to every other thread that wants to run: a lower priority would still be given whole slices.
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "no library of this tree has the call in a safe form")]
-fn stand_back() {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: 0 is this thread, and the parameters outlive the call. Nobody is refused to stand back.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
-}
-
-/// Elsewhere a thread has no priority of its own.
-#[cfg(not(target_os = "linux"))]
-fn stand_back() {}
-
 // === impl Moved ===
 
 impl<R> Future for Moved<R> {
@@ -147,6 +135,7 @@ impl<R> Drop for Moved<R> {
 mod tests {
     use std::time::Duration;
 
+    use super::super::priority::tests::policy;
     use super::*;
 
     fn background() -> (Background, Arc<Meter>) {
@@ -155,13 +144,6 @@ mod tests {
 
     fn thread() -> Option<String> {
         std::thread::current().name().map(str::to_owned)
-    }
-
-    /// The scheduling policy of this thread, the 41st field.
-    fn policy() -> u32 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("Linux has it");
-        let (_, fields) = stat.rsplit_once(')').expect("the name is in brackets");
-        fields.split_whitespace().nth(38).and_then(|field| field.parse().ok()).expect("a number")
     }
 
     #[tokio::test]
@@ -175,12 +157,12 @@ mod tests {
             tokio::task::yield_now().await;
             // The timer is that of the runtime that it came from: this one's threads have none.
             tokio::time::sleep(Duration::from_millis(1)).await;
-            (before, thread(), policy())
+            (before, thread(), policy("thread-self"))
         });
         let (before, after, policy) = background.run(meter, call).await;
         assert_ne!(before.as_deref(), Some(NAME), "it was not long yet");
         assert_eq!(after.as_deref(), Some(NAME));
-        assert_eq!(policy, 5, "SCHED_IDLE");
+        assert_eq!(policy, libc::SCHED_IDLE);
         assert_eq!(background.places.available_permits(), 1);
     }
 

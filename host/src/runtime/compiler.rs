@@ -19,13 +19,16 @@ use wasmtime::Engine;
 
 use super::compile::CompileError;
 use super::engine::settings;
+use super::priority;
 use crate::names::ComponentDigest;
 
 /// Longest wait for a compilation: the largest of the platform takes a second, and who is faster than this stays.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How far the compiler stands back behind those that serve: as far as it can, about a fiftieth of a contended core;
-/// on an idle one it loses nothing.
+/// How long the compiler gets only what others leave of the cores: on an idle machine it has ended by then.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How far it stands back after that: as far as it can and still get on, about a fiftieth of a contended core.
 const NICENESS: i32 = 19;
 
 /// Memory that the compiler may take: a hundred times what the largest component of the platform needs.
@@ -113,7 +116,16 @@ impl Compiler {
             let _ = tokio::io::copy(&mut stderr.into_inner(), &mut tokio::io::sink()).await;
             String::from_utf8_lossy(&error).into_owned()
         };
-        let ((), error, status) = tokio::join!(feed, read, child.wait());
+        let wait = async move {
+            if let Ok(status) = tokio::time::timeout(PATIENCE, child.wait()).await {
+                return status;
+            }
+            if let Some(process) = child.id() {
+                priority::take_part(process);
+            }
+            child.wait().await
+        };
+        let ((), error, status) = tokio::join!(feed, read, wait);
         outcome(status.map_err(unusable)?, &error)
     }
 }
@@ -177,6 +189,7 @@ fn checksum_of(file: &Path) -> PathBuf {
 fn stand_back() {
     let bound = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
     let _ = rustix::process::nice(NICENESS);
+    priority::stand_back();
     let _ = rustix::process::setrlimit(Resource::Data, bound(MEMORY));
     let _ = rustix::process::setrlimit(Resource::Cpu, bound(2 * TIMEOUT.as_secs()));
     let _ = rustix::process::setrlimit(Resource::Core, bound(0));

@@ -1,0 +1,54 @@
+//! What gets the cores when two want them: threads under the system's idle policy give way at once to all others.
+//!
+//! A low niceness alone does not do: whoever has a core keeps it for the rest of its slice, which is as long as a
+//! request. Elsewhere than on Linux threads have no policy of their own, and nothing here does anything.
+
+/// Leaves the cores to all that want them, from this thread and from those that it starts.
+pub(super) fn stand_back() {
+    #[cfg(target_os = "linux")]
+    set(0, libc::SCHED_IDLE);
+}
+
+/// Lets the threads of a process have what its niceness gives them, which is never nothing.
+pub(super) fn take_part(process: u32) {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return };
+    for thread in threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
+        #[cfg(target_os = "linux")]
+        set(thread, libc::SCHED_OTHER);
+    }
+}
+
+/// Puts a thread under a policy; 0 is this one.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "no library of this tree has the call in a safe form")]
+fn set(thread: libc::pid_t, policy: libc::c_int) {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters outlive the call. A refusal leaves a thread as it is, which is no harm.
+    unsafe { libc::sched_setscheduler(thread, policy, &raw const parameters) };
+}
+
+#[cfg(all(test, target_os = "linux"))]
+pub(super) mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Reads the policy of a thread, the 41st field.
+    pub(in super::super) fn policy(thread: &str) -> i32 {
+        let stat = std::fs::read_to_string(format!("/proc/{thread}/stat")).expect("it runs");
+        let (_, fields) = stat.rsplit_once(')').expect("the name is in brackets");
+        fields.split_whitespace().nth(38).and_then(|field| field.parse().ok()).expect("a number")
+    }
+
+    #[test]
+    fn who_stands_back_starts_others_that_do_until_they_take_part() {
+        stand_back();
+        let mut child = Command::new("sleep").arg("60").spawn().expect("every system has it");
+        let process = child.id().to_string();
+        assert_eq!((policy("thread-self"), policy(&process)), (libc::SCHED_IDLE, libc::SCHED_IDLE));
+        take_part(child.id());
+        let taken = policy(&process);
+        child.kill().and_then(|()| child.wait()).expect("it ends");
+        assert_eq!(taken, libc::SCHED_OTHER);
+    }
+}
