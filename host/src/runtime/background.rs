@@ -52,9 +52,8 @@ impl Background {
     /// # Errors
     /// When the system has no threads to give.
     pub(super) fn new(places: Arc<Semaphore>) -> std::io::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = Builder::new_multi_thread()
-            .worker_threads(cores.min(MAX_THREADS))
+            .worker_threads(priority::threads().min(MAX_THREADS))
             .thread_name(NAME)
             .on_thread_start(priority::stand_back)
             .build()?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
+use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex};
 
@@ -50,12 +51,16 @@ impl Runtime {
     pub async fn compile_aside(&self, bytes: &Bytes) -> Result<Compiled, CompileError> {
         let digest = ComponentDigest::of(bytes);
         let file = self.compiler.file(digest);
-        let kept = if is_whole(&file, digest) { self.load(&file).ok() } else { None };
-        if let Some(component) = kept {
-            return Ok(self.inspect(component, digest));
+        let load = {
+            let (engine, file) = (self.engine.clone(), file.clone());
+            move || load(&engine, &file).map(|component| inspect(&engine, component, digest))
+        };
+        let kept = load.clone();
+        if let Some(kept) = aside(move || if is_whole(&file, digest) { kept().ok() } else { None }).await {
+            return Ok(kept);
         }
         self.compiler.compile(digest, bytes).await?;
-        Ok(self.inspect(self.load(&file)?, digest))
+        aside(load).await
     }
 
     /// Compiles in this process: for tools that need no bound.
@@ -64,42 +69,46 @@ impl Runtime {
     /// When the bytes are no valid component.
     pub fn compile(&self, bytes: &[u8]) -> Result<Compiled, CompileError> {
         let component = Component::from_binary(&self.engine, bytes).map_err(CompileError)?;
-        Ok(self.inspect(component, ComponentDigest::of(bytes)))
+        Ok(inspect(&self.engine, component, ComponentDigest::of(bytes)))
     }
+}
 
-    #[expect(unsafe_code, reason = "code cannot be checked, only trusted")]
-    fn load(&self, file: &Path) -> Result<Component, CompileError> {
-        // SAFETY: `compiler` alone writes files of that name, in a folder that is the host's own, and never changes one;
-        // wasmtime refuses code of another engine.
-        unsafe { Component::deserialize_file(&self.engine, file) }.map_err(CompileError)
-    }
+/// Does what takes milliseconds on a thread that serves nobody.
+async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()))
+}
 
-    fn inspect(&self, component: Component, digest: ComponentDigest) -> Compiled {
-        let engine = &self.engine;
-        let ty = component.component_type();
-        let mut imports = BTreeMap::new();
-        for (name, item) in ty.imports(engine) {
-            if let ComponentItem::ComponentInstance(instance) = item.ty {
-                let items = instance.exports(engine).map(|(name, item)| (name, item.ty));
-                imports.insert(name.to_owned(), InterfaceFuncs::collect(items, |_| None));
-            } else {
-                imports.insert(name.to_owned(), InterfaceFuncs::collect(std::iter::empty(), |_| None));
-            }
-        }
-        let mut exports = BTreeMap::new();
-        for (name, item) in ty.exports(engine) {
-            let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
-            let interface = component.get_export_index(None, name);
+#[expect(unsafe_code, reason = "code cannot be checked, only trusted")]
+fn load(engine: &Engine, file: &Path) -> Result<Component, CompileError> {
+    // SAFETY: `compiler` alone writes files of that name, in a folder that is the host's own, and never changes one;
+    // wasmtime refuses code of another engine.
+    unsafe { Component::deserialize_file(engine, file) }.map_err(CompileError)
+}
+
+fn inspect(engine: &Engine, component: Component, digest: ComponentDigest) -> Compiled {
+    let ty = component.component_type();
+    let mut imports = BTreeMap::new();
+    for (name, item) in ty.imports(engine) {
+        if let ComponentItem::ComponentInstance(instance) = item.ty {
             let items = instance.exports(engine).map(|(name, item)| (name, item.ty));
-            let index = |func: &str| component.get_export_index(interface.as_ref(), func);
-            exports.insert(name.to_owned(), InterfaceFuncs::collect(items, index));
+            imports.insert(name.to_owned(), InterfaceFuncs::collect(items, |_| None));
+        } else {
+            imports.insert(name.to_owned(), InterfaceFuncs::collect(std::iter::empty(), |_| None));
         }
-        // Of two versions on one track the newer one answers: collected last, it stays.
-        let mut names: Vec<&String> = exports.keys().filter(|name| !is_platform(name)).collect();
-        names.sort_by_key(|name| name.split_once('@').and_then(|(_, version)| semver::Version::parse(version).ok()));
-        let tracks = names.into_iter().map(|name| (track(name), name.clone())).collect();
-        Compiled { component, digest, imports, exports, tracks }
     }
+    let mut exports = BTreeMap::new();
+    for (name, item) in ty.exports(engine) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+        let interface = component.get_export_index(None, name);
+        let items = instance.exports(engine).map(|(name, item)| (name, item.ty));
+        let index = |func: &str| component.get_export_index(interface.as_ref(), func);
+        exports.insert(name.to_owned(), InterfaceFuncs::collect(items, index));
+    }
+    // Of two versions on one track the newer one answers: collected last, it stays.
+    let mut names: Vec<&String> = exports.keys().filter(|name| !is_platform(name)).collect();
+    names.sort_by_key(|name| name.split_once('@').and_then(|(_, version)| semver::Version::parse(version).ok()));
+    let tracks = names.into_iter().map(|name| (track(name), name.clone())).collect();
+    Compiled { component, digest, imports, exports, tracks }
 }
 
 impl Compiled {

@@ -101,6 +101,8 @@ impl Compiler {
     async fn run(&self, output: &Path, bytes: &[u8]) -> Result<(), CompileError> {
         let mut command = Command::new(&self.program);
         command.arg("compile").arg(output).kill_on_drop(true);
+        // Cranelift's threads are rayon's.
+        command.env("RAYON_NUM_THREADS", priority::threads().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(unusable)?;
         let (mut stdin, stderr) = (child.stdin.take().expect("piped"), child.stderr.take().expect("piped"));

@@ -3,6 +3,13 @@
 //! A low niceness alone does not do: whoever has a core keeps it for the rest of its slice, which is as long as a
 //! request. Elsewhere than on Linux threads have no policy of their own, and nothing here does anything.
 
+/// Returns how many threads that stand back there should be: one core is left free of them, where there are two.
+///
+/// Linux may notice only at its next tick, up to 4 ms later, that somebody waits for the core of such a thread.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
+
 /// Leaves the cores to all that want them, from this thread and from those that it starts.
 pub(super) fn stand_back() {
     #[cfg(target_os = "linux")]
