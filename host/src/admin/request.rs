@@ -93,7 +93,11 @@ impl Admin {
             return Err(Problem::TooLarge(self.max_component));
         }
         let room = tokio::time::timeout(UPLOAD_WAIT, Arc::clone(&self.uploads).acquire_owned());
-        let permit = room.await.map_err(|_| Problem::UploadsBusy)?.expect("the semaphore is never closed");
+        let Ok(permit) = room.await else {
+            discard(body).await;
+            return Err(Problem::UploadsBusy);
+        };
+        let permit = permit.expect("the semaphore is never closed");
         let bytes = collect(body, self.max_component, self.upload_timeout).await?;
         Ok(Upload { bytes, permit })
     }
