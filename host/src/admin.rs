@@ -10,6 +10,7 @@ mod changes;
 mod events;
 mod guard;
 mod health;
+mod leftover;
 mod letters;
 mod problem;
 mod query;

@@ -25,13 +25,7 @@ pub(super) async fn deploy(
     actor: Actor,
     request: Request,
 ) -> Result<(StatusCode, Json<Deployed>), Problem> {
-    let activation = match query::activation(request.uri()) {
-        Ok(activation) => activation,
-        Err(problem) => {
-            request::discard(request.into_body()).await;
-            return Err(problem);
-        }
-    };
+    let activation = query::activation(request.uri())?;
     let Upload { bytes, permit } = admin.receive(request).await?;
     let registry = Arc::clone(&admin.registry);
     let deploy = async move {

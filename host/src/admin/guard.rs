@@ -9,8 +9,9 @@ use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::Admin;
+use super::leftover::Leftover;
 use super::problem::Problem;
-use super::{Admin, request};
 use crate::registry::Actor;
 
 /// Longest part of a path that is noted.
@@ -26,13 +27,17 @@ pub(super) async fn admit(
     let started = Instant::now();
     let method = request.method().clone();
     let path: String = request.uri().path().chars().take(MAX_NOTED).collect();
+    let (request, leftover) = Leftover::keep(request);
     if !bearer(request.headers()).is_some_and(|token| admin.token.matches(token)) {
         tracing::warn!(http.method = %method, http.path = path, actor.by, actor.from, "no admin token, or a wrong one");
         admin.registry.note_denied(&actor, &format!("{method} {path}")).await;
-        request::discard(request.into_body()).await;
+        leftover.discard().await;
         return Err(Problem::Unauthorized);
     }
     let response = next.run(request).await;
+    if !response.status().is_success() {
+        leftover.discard().await;
+    }
     tracing::info!(
         http.method = %method,
         http.path = path,

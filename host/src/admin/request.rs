@@ -36,10 +36,6 @@ const MAX_JSON: u64 = 64 << 10;
 /// Time an operator has for sending a JSON body.
 const JSON_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is read of a body that nobody wants, in bytes and in time.
-const MAX_DISCARDED: usize = 1 << 20;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// A component that has arrived, and the permit to hold it in memory.
 pub(super) struct Upload {
     pub(super) bytes: Bytes,
@@ -85,19 +81,13 @@ impl Admin {
     pub(super) async fn receive(&self, request: Request) -> Result<Upload, Problem> {
         let (head, body) = request.into_parts();
         if !is_wasm(&head.headers) {
-            discard(body).await;
             return Err(Problem::UnsupportedMediaType);
         }
         if announces_more_than(&head.headers, self.max_component) {
-            discard(body).await;
             return Err(Problem::TooLarge(self.max_component));
         }
         let room = tokio::time::timeout(UPLOAD_WAIT, Arc::clone(&self.uploads).acquire_owned());
-        let Ok(permit) = room.await else {
-            discard(body).await;
-            return Err(Problem::UploadsBusy);
-        };
-        let permit = permit.expect("the semaphore is never closed");
+        let permit = room.await.map_err(|_| Problem::UploadsBusy)?.expect("the semaphore is never closed");
         let bytes = collect(body, self.max_component, self.upload_timeout).await?;
         Ok(Upload { bytes, permit })
     }
@@ -113,26 +103,17 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| Problem::Malformed(format!("the body does not fit: {error}")))
 }
 
-/// Reads, within bounds, what a refused client still sends: if the connection ended under it, it would never get to
-/// read why it was refused.
-pub(super) async fn discard(body: Body) {
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, Limited::new(body, MAX_DISCARDED).collect()).await;
-}
-
 fn announces_more_than(headers: &HeaderMap, max: ByteSize) -> bool {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length > max.as_u64())
 }
 
-async fn collect(mut body: Body, max: ByteSize, timeout: Duration) -> Result<Bytes, Problem> {
+async fn collect(body: Body, max: ByteSize, timeout: Duration) -> Result<Bytes, Problem> {
     let max_bytes = usize::try_from(max.as_u64()).unwrap_or(usize::MAX);
-    let collected = tokio::time::timeout(timeout, Limited::new(&mut body, max_bytes).collect()).await;
+    let collected = tokio::time::timeout(timeout, Limited::new(body, max_bytes).collect()).await;
     match collected {
         Err(_) => Err(Problem::Timeout(timeout)),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            discard(body).await;
-            Err(Problem::TooLarge(max))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge(max)),
         Ok(Err(_)) => Err(Problem::Malformed("the body came incomplete".to_owned())),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
     }

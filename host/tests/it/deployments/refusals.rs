@@ -98,6 +98,14 @@ async fn a_request_that_cannot_be_meant_is_refused() {
     ] {
         assert_refused(&send(app.operate(method, path)).await, status, kind);
     }
+    // What is refused before anything of it is read gets to read why, too.
+    for (method, path, status, kind) in [
+        ("POST", "/v1/services/No%20such/revisions", 404, "unknown-service"),
+        ("POST", "/v1/services/notes/traffic", 405, "method-not-allowed"),
+        ("POST", "/v1/nothing", 404, "not-found"),
+    ] {
+        assert_refused(&send(app.operate(method, path).body(notes(&[]))).await, status, kind);
+    }
     for body in ["", "{", "[]", "{}", r#"{"weights": {"one": 100}}"#, r#"{"weights": {"1": 100}, "force": true}"#] {
         let request = app.operate("PUT", "/v1/services/notes/traffic").body(body);
         assert_refused(&send(request).await, 400, "malformed");
