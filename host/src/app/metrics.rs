@@ -134,7 +134,7 @@ const EVENTS: [EventsNumber; 8] = [
     (
         "provesi_events_deliveries_waiting",
         "gauge",
-        "Events that wait for the service, on the host that delivers.",
+        "Events that wait for the service, on the host that delivers; the embedded broker counts up to 10001.",
         |counts| whole(counts.deliveries.waiting()),
     ),
     ("provesi_events_deliveries_oldest_seconds", "gauge", "Age of the oldest of them.", |counts| {

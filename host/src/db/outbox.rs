@@ -38,9 +38,6 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60 * 24 * 30);
 /// Handled events that are forgotten in one statement.
 const FORGOTTEN_AT_ONCE: u64 = 1000;
 
-/// Waiting events that are counted: how many more there are costs too much to know.
-pub const MAX_COUNTED: u64 = 10_000;
-
 /// An event on its way out of the database that it was published in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -56,15 +53,6 @@ pub struct Outgoing {
     pub time_us: i64,
     /// What happened, JSON.
     pub payload: Vec<u8>,
-}
-
-/// How much waits in an outbox.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// Events; one more than [`MAX_COUNTED`] is any number above it.
-    pub count: u64,
-    /// When the oldest was published, microseconds since 1970, UTC.
-    pub oldest_us: Option<i64>,
 }
 
 /// Makes the outbox of a service that publishes, where it is missing.
@@ -157,26 +145,6 @@ impl Database {
             self.host_execute(&delete_places(), &params).await?;
         }
         Ok(())
-    }
-
-    /// Returns how much waits in the outbox, as far as that is counted.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn outbox_waiting(&self) -> Result<Waiting, SqlError> {
-        // Both from the front of the primary key: it costs the same however much waits behind.
-        let count = format!(
-            "SELECT COUNT(*), (SELECT o.time_us FROM provesi_outbox o ORDER BY o.seq LIMIT 1) \
-             FROM (SELECT seq FROM provesi_outbox ORDER BY seq LIMIT {}) q",
-            MAX_COUNTED + 1
-        );
-        let rows = self.host_query(&count, &[]).await?;
-        Ok(match rows.rows().next().as_deref() {
-            Some([Cell::Integer(count), Cell::Integer(oldest)]) => {
-                Waiting { count: u64::try_from(*count).unwrap_or_default(), oldest_us: Some(*oldest) }
-            }
-            _ => Waiting::default(),
-        })
     }
 
     /// Forgets events that were handled long ago, until told to stop; returns how many.

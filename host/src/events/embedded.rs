@@ -37,6 +37,9 @@ const HAND_OVER: Duration = Duration::from_secs(1);
 /// Time from one look at how much waits to the next.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
+/// Longest wait for the database to count.
+const COUNT_WAIT: Duration = Duration::from_secs(10);
+
 /// Keeps events in the host's own database.
 pub struct Embedded {
     store: Store,
@@ -292,9 +295,9 @@ impl<'f> Flow<'f> {
             return Ok(());
         }
         self.counted = Some(Instant::now());
-        let (waiting, oldest_us) = self.broker.store.backlog(&self.courier.subscriber).await?;
+        let depth = self.broker.store.depth(&self.courier.subscriber, Instant::now() + COUNT_WAIT).await?;
         self.broker.attempted.note(true);
-        self.courier.stats.of(&self.courier.subscriber).deliveries.set(waiting, oldest_us);
+        self.courier.stats.of(&self.courier.subscriber).deliveries.note(depth);
         self.broker.store.tidy().await?;
         Ok(())
     }

@@ -16,6 +16,9 @@ use crate::names::ServiceName;
 /// Time from one look at how much waits to the next, while something does.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
+/// Longest wait for the database to count.
+const COUNT_WAIT: Duration = Duration::from_secs(5);
+
 /// Relays the outbox of one service.
 pub struct Relay {
     /// Whose.
@@ -118,8 +121,8 @@ impl Relay {
             return;
         }
         *counted = Some(Instant::now());
-        if let Ok(waiting) = self.database.outbox_waiting().await {
-            self.stats.of(&self.service).outbox.set(waiting.count, waiting.oldest_us);
+        if let Ok(depth) = self.database.outbox_depth(Instant::now() + COUNT_WAIT).await {
+            self.stats.of(&self.service).outbox.note(depth);
         }
     }
 }

@@ -80,7 +80,14 @@ impl Backlog {
         self.oldest_us.store(oldest, Ordering::Relaxed);
     }
 
-    /// Returns how much waits.
+    /// Says how much a database has counted.
+    pub fn note(&self, depth: Depth) {
+        let published = depth.oldest.map(|age| now().saturating_sub(age).as_micros());
+        let oldest_us = published.and_then(|micros| i64::try_from(micros).ok());
+        self.set(depth.count + u64::from(depth.is_more), oldest_us);
+    }
+
+    /// Returns how much waits; one more than a database counts is any number above it.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
     }
@@ -89,10 +96,7 @@ impl Backlog {
     pub fn oldest_age(&self) -> Duration {
         match self.oldest_us.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
-            oldest => {
-                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                now.saturating_sub(Duration::from_micros(oldest))
-            }
+            oldest => now().saturating_sub(Duration::from_micros(oldest)),
         }
     }
 
@@ -101,6 +105,11 @@ impl Backlog {
         let is_known = self.oldest_us.load(Ordering::Relaxed) > 0;
         Depth::of(self.waiting(), is_known.then(|| self.oldest_age()))
     }
+}
+
+/// Returns the time since 1970.
+fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -118,6 +127,11 @@ mod tests {
         backlog.set(1, Some(i64::MAX));
         assert_eq!(backlog.oldest_age(), Duration::ZERO, "a publisher's clock may be ahead");
         assert_eq!(backlog.depth(), Depth::of(1, Some(Duration::ZERO)));
+        backlog.note(Depth { count: 3, is_more: true, oldest: Some(Duration::from_secs(7)) });
+        assert_eq!(backlog.waiting(), 4, "one more is any number above it");
+        assert!(backlog.oldest_age() >= Duration::from_secs(7));
+        backlog.note(Depth::of(0, None));
+        assert_eq!(backlog.depth(), Depth::of(0, None));
         backlog.set(0, None);
         assert_eq!((backlog.waiting(), backlog.oldest_age()), (0, Duration::ZERO));
     }

@@ -48,9 +48,6 @@ async fn an_event_is_there_if_and_only_if_its_transaction_commits() {
     publish(&database, &["x", "y", "x"]).await;
     assert!(futures::poll!(told.as_mut()).is_ready());
     assert_eq!(keys(&database).await, ["x", "y", "x"]);
-    let waiting = database.outbox_waiting().await.expect("reads");
-    assert_eq!(waiting.count, 3);
-    assert!(waiting.oldest_us.is_some_and(|oldest| oldest > 0));
 }
 
 #[tokio::test]
@@ -65,25 +62,6 @@ async fn what_is_forgotten_is_exactly_what_was_read() {
     database.forget_outgoing(&read).await.expect("forgets");
     assert_eq!(keys(&database).await, ["later"]);
     database.forget_outgoing(&[]).await.expect("nothing to forget");
-    assert_eq!(database.outbox_waiting().await.expect("reads").count, 1);
-}
-
-#[tokio::test]
-async fn what_waits_is_counted_up_to_a_bound() {
-    // As many as `n` says, the first one first.
-    const FILL: &str = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1) \
-        INSERT INTO provesi_outbox (id, topic, key, time_us, payload) \
-        SELECT CAST(n AS TEXT), 'a.said', 'k', n + 5, x'31' FROM numbers";
-    let folder = tempfile::tempdir().expect("a folder");
-    let database = database(folder.path()).await;
-    assert_eq!(database.outbox_waiting().await.expect("reads"), Waiting::default());
-    for (number, counted) in [(MAX_COUNTED, MAX_COUNTED), (3 * MAX_COUNTED, MAX_COUNTED + 1)] {
-        database.host_execute("DELETE FROM provesi_outbox", &[]).await.expect("empties it");
-        let number = Value::Integer(i64::try_from(number).expect("a small number"));
-        database.host_execute(FILL, &[number]).await.expect("stores");
-        let waiting = database.outbox_waiting().await.expect("reads");
-        assert_eq!(waiting, Waiting { count: counted, oldest_us: Some(6) });
-    }
 }
 
 #[tokio::test]

@@ -123,21 +123,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns how many deliveries wait for a subscriber, and when the oldest event of them was published.
-    pub(super) async fn backlog(&self, subscriber: &ServiceName) -> Result<(u64, Option<i64>), SqlError> {
-        const COUNT: &str = "SELECT COUNT(*), (SELECT e.time_us FROM deliveries o JOIN events e ON e.seq = o.event_seq \
-            WHERE o.subscriber = $1 ORDER BY o.event_seq LIMIT 1) FROM deliveries d WHERE d.subscriber = $1";
-        let rows = self.database.query(COUNT, &[Value::Text(subscriber.to_string())]).await?;
-        Ok(match rows.rows().next().as_deref() {
-            Some([Cell::Integer(count), oldest]) => {
-                let oldest = if let Cell::Integer(oldest) = oldest { Some(*oldest) } else { None };
-                (u64::try_from(*count).unwrap_or_default(), oldest)
-            }
-            _ => (0, None),
-        })
-    }
-
-    /// Returns the same for operators: counted up to a bound, by a moment.
+    /// Returns how much waits for a subscriber, if the database answers by then.
     pub(super) async fn depth(&self, subscriber: &ServiceName, until: Instant) -> Result<Depth, SqlError> {
         const OLDEST: &str = "SELECT e.time_us FROM deliveries d JOIN events e ON e.seq = d.event_seq \
             WHERE d.subscriber = $1 ORDER BY d.event_seq LIMIT 1";

@@ -189,7 +189,9 @@ impl Case {
                 let over = match until {
                     Until::Handled(count) => self.got().len() >= count,
                     Until::Empty => {
-                        self.broker.store.backlog(&self.courier.subscriber).await.expect("counts") == (0, None)
+                        let soon = Instant::now() + Duration::from_secs(60);
+                        let depth = self.broker.store.depth(&self.courier.subscriber, soon).await;
+                        depth.expect("counts") == Depth::of(0, None)
                     }
                 };
                 if over {
