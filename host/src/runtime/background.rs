@@ -2,8 +2,8 @@
 //!
 //! A guest that yields at each tick still takes whole slices of a core from the host's own threads, for the system
 //! knows one kind of thread. On a thread of low priority it gives way at once when another thread wants to run: it gets
-//! what others leave, and on an idle machine it loses nothing. Only the polling moves: what the call opens and starts belongs to the runtime that
-//! it came from, so that a connection which others use after it is not woken from here.
+//! what others leave, and on an idle machine it loses nothing. Only the polling moves: what the call opens and starts
+//! belongs to the runtime that it came from, so that a connection which others use after it is not woken from here.
 //!
 //! A call that nobody waits for any more is ended by its own thread, a moment later: each has a place of the engine's
 //! pool until then, see `engine`. Where all are taken, a call stays where it is.
@@ -163,6 +163,14 @@ mod tests {
         assert_eq!(after.as_deref(), Some(NAME));
         assert_eq!(policy, libc::SCHED_IDLE);
         assert_eq!(background.places.available_permits(), 1);
+    }
+
+    #[test]
+    fn one_core_is_left_free_where_there_are_two() {
+        let (background, _) = background();
+        let threads = background.threads.as_ref().expect("there until this is dropped").metrics().num_workers();
+        let cores = std::thread::available_parallelism().expect("Linux knows").get();
+        assert!(threads >= 1 && (threads < cores || cores == 1), "{threads} of {cores}");
     }
 
     #[tokio::test]

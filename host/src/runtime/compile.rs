@@ -75,7 +75,14 @@ impl Runtime {
 
 /// Does what takes milliseconds on a thread that serves nobody.
 async fn aside<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()))
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Who waits here ends with the runtime as well.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 #[expect(unsafe_code, reason = "code cannot be checked, only trusted")]

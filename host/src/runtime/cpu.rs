@@ -4,13 +4,13 @@
 //! for a while makes room for others, and one that has run for longer than a tick altogether waits from then on until
 //! its service has earned what it takes. Waiting for a database or a peer costs nothing, and neither does waiting for
 //! a core: who runs for long is charged by the clock of its thread. One that is long by that clock, too, goes on in the
-//! background, see `background`.
+//! background, see `background`, once its service has used up what it may take at the side of all others.
 //!
 //! A [`CpuShare`] belongs to a service: both sides of a swap share it.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -31,12 +31,26 @@ const MAX_DEBT: Duration = Duration::from_secs(1);
 /// The timer's unit: a shorter wait would become this long, so it is owed instead.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
+/// How much of a core a service may take, in percent, before its long guests go on in the background. It is what such
+/// a guest can count on when others want all cores, and little enough for one neighbour in a hundred to notice.
+const FRONT_PERCENT: u32 = 1;
+
+/// Time for which it saves that up: a service that rarely computes for long does it at once.
+const FRONT_SAVED: Duration = Duration::from_secs(5);
+
 /// How much of the processor the guests of one service may take that run for longer than a tick.
 pub struct CpuShare {
     /// Of one core.
     percent: AtomicU32,
-    /// When all that was taken will have been earned; none before the first charge.
-    earned_at: Mutex<Option<Instant>>,
+    earned: Mutex<Earned>,
+}
+
+/// When all that was taken will have been earned; none before the first charge.
+#[derive(Default)]
+struct Earned {
+    whole: Option<Instant>,
+    /// The same of what it took outside the background.
+    front: Option<Instant>,
 }
 
 /// How long one invocation has run on a thread.
@@ -78,7 +92,7 @@ pub(super) enum Turn {
 impl CpuShare {
     /// Makes a share of a number of percent of one core.
     pub fn new(percent: u32) -> Self {
-        Self { percent: AtomicU32::new(percent), earned_at: Mutex::new(None) }
+        Self { percent: AtomicU32::new(percent), earned: Mutex::default() }
     }
 
     /// Changes its size; what is owed stays.
@@ -92,11 +106,27 @@ impl CpuShare {
         let cost = ran.saturating_mul(100) / percent;
         // It earned while it ran, and for a while before.
         let idle = now.checked_sub(ran + CREDIT).unwrap_or(now);
-        let mut earned_at = self.earned_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = earned_at.map_or(idle, |earned| earned.max(idle));
+        let mut earned = self.lock();
+        let from = earned.whole.map_or(idle, |earned| earned.max(idle));
         let until = (from + cost).min(now + MAX_DEBT);
-        *earned_at = Some(until);
+        earned.whole = Some(until);
         until
+    }
+
+    /// Says whether what a guest has run until now was its service's to take at the side of all others.
+    fn is_in_front(&self, now: Instant, ran: Duration) -> bool {
+        let saved_from = now.checked_sub(FRONT_SAVED).unwrap_or(now);
+        let mut earned = self.lock();
+        let until = earned.front.map_or(saved_from, |earned| earned.max(saved_from)) + ran * 100 / FRONT_PERCENT;
+        let has_earned = until <= now;
+        if has_earned {
+            earned.front = Some(until);
+        }
+        has_earned
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Earned> {
+        self.earned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,12 +219,15 @@ impl Cpu {
     /// Looks at a running guest, on its thread. The first tick of an invocation is free.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
         let (stretch, ran) = self.meter.read(self.meter.clock());
-        let was_long = self.charged.is_some();
+        let before = self.charged;
         let turn = self.decide(now, stretch, ran);
-        if !was_long && self.charged.is_some() {
+        if let Some(charged) = before {
+            let may_turn = ran >= JUST_BACK && !self.meter.is_long();
+            if may_turn && !self.share.is_in_front(now, ran.saturating_sub(charged)) {
+                self.meter.turn_long();
+            }
+        } else if self.charged.is_some() {
             self.meter.go_exact();
-        } else if was_long && ran >= JUST_BACK {
-            self.meter.turn_long();
         }
         turn
     }
@@ -281,6 +314,18 @@ mod tests {
         assert!(share.charge(now, ms(2)) > now, "they are used up");
         let later = now + ms(1000);
         assert!(share.charge(later, ms(10)) <= later, "and earned again");
+    }
+
+    #[test]
+    fn who_rarely_computes_for_long_stays_in_front_and_who_always_does_not() {
+        let (share, start) = (CpuShare::new(100), Instant::now() + FRONT_SAVED);
+        let looks =
+            |from: Instant, count: u32| (1..=count).filter(|look| share.is_in_front(from + TICK * *look, TICK)).count();
+        let saved = looks(start, 150);
+        assert!((24..=27).contains(&saved), "50 ms were saved up: {saved} looks");
+        assert!(looks(start + ms(300), 500) <= 6, "then it is a hundredth");
+        let rested = looks(start + ms(300) + 2 * FRONT_SAVED, 20);
+        assert_eq!(rested, 20, "and saved up again");
     }
 
     #[test]
