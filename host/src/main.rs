@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use provesi::app::{App, Options};
 use provesi::config::{Config, ConfigError};
-use provesi::runtime::compile_to;
+use provesi::runtime::{Place, compile_to};
 use provesi::{cli, shutdown, telemetry};
 
 /// This program as it runs, also when its file has been replaced meanwhile.
@@ -47,6 +47,9 @@ enum Command {
     /// Compiles the component on standard input into a file of code, for a host of this program.
     #[command(hide = true)]
     Compile {
+        /// At the side of others; without, it gets only what they leave of the cores.
+        #[arg(long)]
+        beside: bool,
         /// The file, which must not exist.
         output: PathBuf,
     },
@@ -74,7 +77,9 @@ fn main() -> ExitCode {
     give_memory_back();
     let outcome = match Cli::parse().command {
         Command::Serve(serve) => run(serve),
-        Command::Compile { output } => return compile(&output),
+        Command::Compile { beside, output } => {
+            return compile(if beside { Place::Beside } else { Place::Behind }, &output);
+        }
         Command::Operate(command) => return cli::run(&command, admin_listen),
     };
     match outcome {
@@ -103,8 +108,8 @@ fn run(serve: Serve) -> anyhow::Result<()> {
 
 /// Compiles one component, and says what is wrong with it to the host that waits.
 #[expect(clippy::print_stderr, reason = "the host reads it")]
-fn compile(output: &Path) -> ExitCode {
-    match compile_to(output) {
+fn compile(place: Place, output: &Path) -> ExitCode {
+    match compile_to(place, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}", error.reason());

@@ -23,7 +23,7 @@ mod reuse;
 mod state;
 
 pub use self::compile::{CompileError, Compiled, InterfaceFuncs};
-pub use self::compiler::compile_to;
+pub use self::compiler::{Place, compile_to};
 pub use self::cpu::CpuShare;
 pub use self::engine::{Runtime, RuntimeError};
 pub use self::frames::Frames;

@@ -25,11 +25,12 @@ use crate::names::ComponentDigest;
 /// Longest wait for a compilation: the largest of the platform takes a second, and who is faster than this stays.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long the compiler gets only what others leave of the cores: on an idle machine it has ended by then.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the compiler gets only what others leave of the cores. Where that was not enough, it begins anew at their
+/// side: a process may not raise its own priority, and a busy host is when a deploy may be what helps.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How far it stands back after that: as far as it can and still get on, about a fiftieth of a contended core.
-const NICENESS: i32 = 19;
+/// How far it stands back then: it gets about a tenth of a contended core.
+const NICENESS: i32 = 10;
 
 /// Memory that the compiler may take: a hundred times what the largest component of the platform needs.
 const MEMORY: u64 = 4 << 30;
@@ -46,11 +47,21 @@ const ERROR_BYTES: u64 = 16 << 10;
 /// Turns components into files of code.
 pub(super) struct Compiler {
     program: PathBuf,
+    patience: Duration,
     folder: PathBuf,
     /// Tells code of this engine from that of others.
     engine: String,
     turn: Semaphore,
     compiled: AtomicU32,
+}
+
+/// How a compilation gets at the cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It gets what others leave.
+    Behind,
+    /// It gets a part, a small one.
+    Beside,
 }
 
 /// A file that is being made, and its checksum; removed unless moved.
@@ -69,7 +80,7 @@ impl Compiler {
         let mut hasher = std::hash::DefaultHasher::new();
         std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hasher);
         let engine = format!("{:016x}", std::hash::Hasher::finish(&hasher));
-        Self { program, folder, engine, turn: Semaphore::new(1), compiled: AtomicU32::new(0) }
+        Self { program, folder, engine, patience: PATIENCE, turn: Semaphore::new(1), compiled: AtomicU32::new(0) }
     }
 
     /// Returns the file where a component's code is, or will be.
@@ -86,10 +97,13 @@ impl Compiler {
         let turn = tokio::time::timeout(TIMEOUT, self.turn.acquire()).await;
         let _turn = turn.map_err(|_| refused("the compiler is busy with others"))?;
         let file = self.file(digest);
-        // Several hosts may share the folder: each writes a file of its own and moves it into place.
-        let part = Part(file.with_extension(format!("{}.part", uuid::Uuid::now_v7())));
-        let made = tokio::time::timeout(TIMEOUT, self.run(&part.0, bytes)).await;
-        made.map_err(|_| refused("its compilation takes too long"))??;
+        let part = match self.attempt(Place::Behind, self.patience, &file, bytes).await? {
+            Some(part) => part,
+            None => self
+                .attempt(Place::Beside, TIMEOUT, &file, bytes)
+                .await?
+                .ok_or_else(|| refused("its compilation takes too long"))?,
+        };
         let moved = std::fs::rename(checksum_of(&part.0), checksum_of(&file));
         moved.and_then(|()| std::fs::rename(&part.0, &file)).map_err(unusable)?;
         if self.compiled.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
@@ -98,9 +112,24 @@ impl Compiler {
         Ok(())
     }
 
-    async fn run(&self, output: &Path, bytes: &[u8]) -> Result<(), CompileError> {
+    /// Makes the code in a file of its own, for several hosts may share the folder; none when that takes too long.
+    async fn attempt(
+        &self,
+        place: Place,
+        within: Duration,
+        file: &Path,
+        bytes: &[u8],
+    ) -> Result<Option<Part>, CompileError> {
+        let part = Part(file.with_extension(format!("{}.part", uuid::Uuid::now_v7())));
+        match tokio::time::timeout(within, self.run(place, &part.0, bytes)).await {
+            Ok(made) => made.map(|()| Some(part)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn run(&self, place: Place, output: &Path, bytes: &[u8]) -> Result<(), CompileError> {
         let mut command = Command::new(&self.program);
-        command.arg("compile").arg(output).kill_on_drop(true);
+        command.arg("compile").args((place == Place::Beside).then_some("--beside")).arg(output).kill_on_drop(true);
         // Cranelift's threads are rayon's.
         command.env("RAYON_NUM_THREADS", priority::threads().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -118,16 +147,7 @@ impl Compiler {
             let _ = tokio::io::copy(&mut stderr.into_inner(), &mut tokio::io::sink()).await;
             String::from_utf8_lossy(&error).into_owned()
         };
-        let wait = async move {
-            if let Ok(status) = tokio::time::timeout(PATIENCE, child.wait()).await {
-                return status;
-            }
-            if let Some(process) = child.id() {
-                priority::take_part(process);
-            }
-            child.wait().await
-        };
-        let ((), error, status) = tokio::join!(feed, read, wait);
+        let ((), error, status) = tokio::join!(feed, read, child.wait());
         outcome(status.map_err(unusable)?, &error)
     }
 }
@@ -152,8 +172,8 @@ fn unusable(error: std::io::Error) -> CompileError {
 ///
 /// # Errors
 /// When the bytes are no component that this host can run, or the file cannot be written.
-pub fn compile_to(output: &Path) -> Result<(), CompileError> {
-    stand_back();
+pub fn compile_to(place: Place, output: &Path) -> Result<(), CompileError> {
+    stand_back(place);
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(unusable)?;
     let engine = Engine::new(&settings()).map_err(CompileError)?;
@@ -188,10 +208,14 @@ fn checksum_of(file: &Path) -> PathBuf {
 }
 
 /// Bounds this process; refused only where a sandbox forbids it, and then the host's own clock still does.
-fn stand_back() {
+fn stand_back(place: Place) {
     let bound = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
-    let _ = rustix::process::nice(NICENESS);
-    priority::stand_back();
+    match place {
+        Place::Behind => priority::stand_back(),
+        Place::Beside => {
+            let _ = rustix::process::nice(NICENESS);
+        }
+    }
     let _ = rustix::process::setrlimit(Resource::Data, bound(MEMORY));
     let _ = rustix::process::setrlimit(Resource::Cpu, bound(2 * TIMEOUT.as_secs()));
     let _ = rustix::process::setrlimit(Resource::Core, bound(0));
@@ -215,5 +239,51 @@ fn prune(folder: &Path) {
             // Code that is mapped lives on without its name.
             let _ = std::fs::remove_file(file);
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A compiler that notes how it was started, and is as the script says.
+    fn compiler(folder: &Path, script: &str) -> Compiler {
+        let program = folder.join("compiler");
+        let script = format!("#!/bin/sh\necho \"$1 $2\" | cut -d/ -f1 >> {}/started\n{script}\n", folder.display());
+        std::fs::write(&program, script).expect("writes");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("its own file");
+        let engine = Engine::new(&settings()).expect("an engine");
+        Compiler { patience: Duration::from_millis(300), ..Compiler::new(program, folder.to_owned(), &engine) }
+    }
+
+    fn started(folder: &Path) -> String {
+        std::fs::read_to_string(folder.join("started")).expect("it was")
+    }
+
+    #[tokio::test]
+    async fn who_gets_nothing_behind_others_begins_anew_beside_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let script = r#"[ "$2" = --beside ] || exec sleep 60; echo code > "$3"; echo sum > "${3%.part}.sha256""#;
+        let compiler = compiler(folder.path(), script);
+        let bytes = Bytes::from_static(b"a component");
+        let digest = ComponentDigest::of(&bytes);
+        compiler.compile(digest, &bytes).await.expect("the second attempt ends");
+        assert_eq!(started(folder.path()), "compile \ncompile --beside\n");
+        assert_eq!(std::fs::read_to_string(compiler.file(digest)).expect("the code"), "code\n");
+        let parts = std::fs::read_dir(folder.path()).expect("a folder").filter_map(Result::ok);
+        let left = parts.filter(|entry| entry.path().extension().is_some_and(|end| end == "part")).count();
+        assert_eq!(left, 0, "nothing is left of the first");
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_behind_others_is_not_asked_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let compiler = compiler(folder.path(), "echo no component >&2; exit 1");
+        let bytes = Bytes::from_static(b"a text");
+        let refused = compiler.compile(ComponentDigest::of(&bytes), &bytes).await.expect_err("it is refused");
+        assert_eq!(refused.reason(), "no component");
+        assert_eq!(started(folder.path()), "compile \n");
     }
 }

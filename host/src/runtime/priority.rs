@@ -11,27 +11,14 @@ pub(super) fn threads() -> usize {
 }
 
 /// Leaves the cores to all that want them, from this thread and from those that it starts.
+#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "no library of this tree has the call in a safe form"))]
 pub(super) fn stand_back() {
     #[cfg(target_os = "linux")]
-    set(0, libc::SCHED_IDLE);
-}
-
-/// Lets the threads of a process have what its niceness gives them, which is never nothing.
-pub(super) fn take_part(process: u32) {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return };
-    for thread in threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
-        #[cfg(target_os = "linux")]
-        set(thread, libc::SCHED_OTHER);
+    {
+        let parameters = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the parameters outlive the call. A refusal leaves a thread as it is, which is no harm.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
     }
-}
-
-/// Puts a thread under a policy; 0 is this one.
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "no library of this tree has the call in a safe form")]
-fn set(thread: libc::pid_t, policy: libc::c_int) {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameters outlive the call. A refusal leaves a thread as it is, which is no harm.
-    unsafe { libc::sched_setscheduler(thread, policy, &raw const parameters) };
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -48,14 +35,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn who_stands_back_starts_others_that_do_until_they_take_part() {
+    fn who_stands_back_starts_others_that_do() {
         stand_back();
         let mut child = Command::new("sleep").arg("60").spawn().expect("every system has it");
-        let process = child.id().to_string();
-        assert_eq!((policy("thread-self"), policy(&process)), (libc::SCHED_IDLE, libc::SCHED_IDLE));
-        take_part(child.id());
-        let taken = policy(&process);
+        let policies = (policy("thread-self"), policy(&child.id().to_string()));
         child.kill().and_then(|()| child.wait()).expect("it ends");
-        assert_eq!(taken, libc::SCHED_OTHER);
+        assert_eq!(policies, (libc::SCHED_IDLE, libc::SCHED_IDLE));
     }
 }
