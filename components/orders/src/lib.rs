@@ -38,6 +38,7 @@ impl Service for Orders {
         migration!("orders", "0001_orders"),
         migration!("orders", "0002_names"),
         migration!("orders", "0003_attempts"),
+        migration!("orders", "0004_lists"),
     ];
     const TOPICS: &'static [&'static str] = store::TOPICS;
     const SUBSCRIPTIONS: &'static [Subscription] = &[

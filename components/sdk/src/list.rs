@@ -98,6 +98,8 @@ impl<'r> List<'r> {
 
     /// Runs `SELECT <columns> FROM <tables> WHERE … ORDER BY <order>` and answers the page as a bare array.
     ///
+    /// A LEFT JOIN finds at most one row for each: the total is counted without those that no condition names.
+    ///
     /// # Errors
     /// When a parameter is wrong, the page is too large for one answer, or the database does not answer.
     pub fn answer(
@@ -125,8 +127,7 @@ impl<'r> List<'r> {
         if self.limit.is_none() && self.request.query("offset").is_none() {
             return Ok(response);
         }
-        let from = select.rfind(" FROM ").map_or("", |at| &select[at..]);
-        let count = ["SELECT COUNT(*)", from, filter.as_str()].concat();
+        let count = count(select, &filter);
         let (total,) = Database.first::<(i64,)>(&count, &self.params)?.unwrap_or((0,));
         let response = response.header("x-total-count", total.to_string());
         Ok(match self.limit.and_then(|limit| links(self.request, limit, self.offset, total)) {
@@ -180,6 +181,17 @@ fn too_large() -> Error {
          offset."
     );
     Error::field("limit", message)
+}
+
+/// Makes the statement that counts what a condition leaves, without the joins that it does not name.
+fn count(select: &str, filter: &str) -> String {
+    let from = select.rfind(" FROM ").map_or("", |at| &select[at..]);
+    let parts: Vec<&str> = from.split(" LEFT JOIN ").collect();
+    // `<table> <alias> ON …`; one that is named may itself name those before it.
+    let is_named =
+        |join: &&str| join.split_whitespace().nth(1).is_some_and(|alias| filter.contains(&format!("{alias}.")));
+    let joins = parts[1..].iter().rposition(is_named).map_or(0, |last| last + 1);
+    ["SELECT COUNT(*)", &parts[..=joins].join(" LEFT JOIN "), filter].concat()
 }
 
 /// Makes the `Link` header (RFC 8288), with references relative to the request.
@@ -239,6 +251,18 @@ mod tests {
         let Err(Error::Fields(errors)) = json([&item; 8]) else { panic!("quotes and commas make it too large") };
         let shown = format!("{errors:?}");
         assert!(shown.contains("limit") && shown.contains("offset"), "{shown}");
+    }
+
+    #[test]
+    fn what_no_condition_names_is_not_joined_to_count() {
+        let select = "SELECT o.id, (SELECT 1 FROM x) FROM orders o LEFT JOIN names n ON n.id = o.name \
+            LEFT JOIN towns t ON t.id = n.town";
+        assert_eq!(count(select, " WHERE o.id = $1"), "SELECT COUNT(*) FROM orders o WHERE o.id = $1");
+        let named = "SELECT COUNT(*) FROM orders o LEFT JOIN names n ON n.id = o.name";
+        assert_eq!(count(select, " WHERE n.id = $1"), format!("{named} WHERE n.id = $1"));
+        let both = format!("{named} LEFT JOIN towns t ON t.id = n.town");
+        assert_eq!(count(select, " WHERE o.id = $1 AND t.id = $2"), format!("{both} WHERE o.id = $1 AND t.id = $2"));
+        assert_eq!(count("SELECT id FROM users", ""), "SELECT COUNT(*) FROM users");
     }
 
     #[test]

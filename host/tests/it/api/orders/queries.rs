@@ -1,8 +1,9 @@
 //! Lists of orders and their filters.
 
 use super::{CASCO, ids, keys, near_norte, placed};
-use crate::support::{TestApp, on_both_databases};
+use crate::support::{Backend, TestApp, on_both_databases};
 use serde_json::Value;
+use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 /// Places an order and finds it in the list at once, as it was answered.
 async fn place_and_look(app: &TestApp, operario: &str) {
@@ -63,4 +64,21 @@ on_both_databases! {
         futures::future::join_all((0..12).map(|_| place_and_look(app, &operario))).await;
         assert_eq!(ids(&app.get("/api/orders/?limit=500", &operario).await.body).len(), 12);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_costs_the_same_however_many_orders_there_are() {
+    let app = TestApp::start(Backend::Sqlite).await.expect("SQLite needs nothing");
+    let file = format!("sqlite://{}/data/db/orders.sqlite3", app.folder().display());
+    let mut orders = SqliteConnection::connect(&file).await.expect("the file is there");
+    for filter in ["", "WHERE o.customer_id = 1", "WHERE o.status = 'CONFIRMED'"] {
+        let page = format!(
+            "EXPLAIN QUERY PLAN SELECT o.id, o.product_name FROM orders o {filter} \
+             ORDER BY o.created_at DESC, o.id DESC LIMIT 20"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(page)).fetch_all(&mut orders).await.expect("a plan");
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        assert!(!plan.is_empty() && plan.iter().all(|step| step.contains("USING INDEX orders_list")), "{plan:?}");
+    }
+    app.stop().await;
 }
