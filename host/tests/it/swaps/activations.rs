@@ -20,6 +20,8 @@ struct Span {
 pub(super) struct Answered {
     /// The header `X-Provesi-Revision`.
     pub(super) revision: String,
+    /// Whether it was to change something.
+    pub(super) changes: bool,
     pub(super) sent: Instant,
     pub(super) received: Instant,
 }

@@ -100,7 +100,7 @@ impl Client {
         let received = Instant::now();
         let why = match outcome {
             Ok(Ok(Reply { status: 200, revision: Some(revision), .. })) => {
-                return self.record.answered.push(Answered { revision, sent, received });
+                return self.record.answered.push(Answered { revision, changes: ask.method != "GET", sent, received });
             }
             Ok(Ok(Reply { status, revision, body })) => {
                 format!("{status} of {revision:?}: {}", String::from_utf8_lossy(&body))

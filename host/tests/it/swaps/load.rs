@@ -47,21 +47,24 @@ pub(super) async fn run(form: &Form) {
         .collect();
     let asking = join_all(clients.into_iter().map(|client| client.ask_until(is_over.clone())));
     let started = Instant::now();
+    // What a host is like that nobody changes, to compare with: at the beginning, and with all that was stored since.
+    let calm = form.pick(Duration::from_millis(1500), Duration::from_secs(10));
     let swapping = async {
-        // What a host is like that nobody changes, to compare with.
-        tokio::time::sleep(form.pick(Duration::from_millis(1500), Duration::from_secs(10))).await;
-        let swapped = Instant::now();
+        tokio::time::sleep(calm).await;
+        let begun = Instant::now();
         let until = started + form.pick(Duration::from_secs(8), Duration::from_secs(60));
         let swaps = SERVICES.map(|service| {
             let (least, rng) = (form.pick(2, 20), StdRng::seed_from_u64(rng.random()));
             swap_again_and_again(&operator, service, started..until, least, rng)
         });
         let logs = join_all(swaps).await;
+        let ended = Instant::now();
+        tokio::time::sleep(AFTER + calm).await;
         over.send_replace(true);
-        (swapped, logs)
+        (begun..ended, logs)
     };
     let (records, (swapped, logs)) = tokio::join!(asking, swapping);
-    report(form, &records, &logs, swapped, first, Usage::of(&process));
+    report(form, &records, &logs, &swapped, first, Usage::of(&process));
     check(&records, &logs);
 }
 
@@ -101,23 +104,38 @@ fn check(records: &[Record], logs: &[Log]) {
     }
 }
 
-fn report(form: &Form, records: &[Record], logs: &[Log], swapped: Instant, first: Usage, last: Usage) {
+fn report(form: &Form, records: &[Record], logs: &[Log], swapped: &Range<Instant>, first: Usage, last: Usage) {
     let mut swaps: Vec<Instant> = logs.iter().flat_map(Log::instants).collect();
     swaps.sort_unstable();
     let follows_a_swap = |answered: &&Answered| {
         let next = swaps.partition_point(|swap| *swap <= answered.sent);
         next.checked_sub(1).is_some_and(|last| answered.sent - swaps[last] <= AFTER)
     };
-    let steady = p99(answers(records).filter(|answered| answered.received < swapped));
-    let after = p99(answers(records).filter(follows_a_swap));
+    let ratio = |name: &str, counts: &dyn Fn(&&Answered) -> bool| {
+        let counted = || answers(records).filter(counts);
+        let is_before = |answered: &&Answered| answered.received < swapped.start;
+        let is_behind = |answered: &&Answered| answered.sent > swapped.end + AFTER;
+        let steady = p99(counted().filter(|answered| is_before(answered) || is_behind(answered)));
+        let (before, behind) = (p99(counted().filter(is_before)), p99(counted().filter(is_behind)));
+        let after = p99(counted().filter(follows_a_swap));
+        let ratio = after / steady;
+        format!(
+            "{name} {steady:.1} ms ({before:.1} before all, {behind:.1} behind) and {after:.1} ms (ratio {ratio:.2})"
+        )
+    };
+    let p99s = [
+        ratio("all", &|_| true),
+        ratio("what reads", &|answered| !answered.changes),
+        ratio("what changes", &|answered| answered.changes),
+    ];
     let each: Vec<String> = logs.iter().map(|log| format!("{} {}", log.service(), log.swaps())).collect();
     say(&format!(
-        "swaps under load: {} requests, {} swaps ({}), p99 {steady:.1} ms steady and {after:.1} ms in the second \
-         after a swap (ratio {:.2}), RSS {} MiB at the start and {} MiB at the end, seed {}",
+        "swaps under load: {} requests, {} swaps ({}); p99 steady and in the second after a swap: {}; RSS {} MiB at \
+         the start and {} MiB at the end, seed {}",
         answers(records).count() + records.iter().map(|record| record.failed).sum::<usize>(),
         swaps.len(),
         each.join(", "),
-        after / steady,
+        p99s.join(", "),
         first.rss_mib(),
         last.rss_mib(),
         form.seed
