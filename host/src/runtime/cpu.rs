@@ -31,11 +31,11 @@ const MAX_DEBT: Duration = Duration::from_secs(1);
 /// The timer's unit: a shorter wait would become this long, so it is owed instead.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// How much of a core a service may take, in percent, before its long guests go on in the background. It is what such
-/// a guest can count on when others want all cores, and little enough for one neighbour in a hundred to notice.
-const FRONT_PERCENT: u32 = 1;
+/// The part of a core that a service's long guests may take before they go on in the background, one of so many. It is
+/// what they can count on when others want all cores, and so little that not one neighbour in a hundred notices.
+const FRONT: u32 = 200;
 
-/// Time for which it saves that up: a service that rarely computes for long does it at once.
+/// Time for which a service saves that up: one that rarely computes for long does it at once.
 const FRONT_SAVED: Duration = Duration::from_secs(5);
 
 /// How much of the processor the guests of one service may take that run for longer than a tick.
@@ -113,16 +113,20 @@ impl CpuShare {
         until
     }
 
-    /// Says whether what a guest has run until now was its service's to take at the side of all others.
-    fn is_in_front(&self, now: Instant, ran: Duration) -> bool {
+    /// Counts what a long guest has run until now at the side of all others, and says whether that was its service's to
+    /// take.
+    fn takes_front(&self, now: Instant, ran: Duration) -> bool {
         let saved_from = now.checked_sub(FRONT_SAVED).unwrap_or(now);
         let mut earned = self.lock();
-        let until = earned.front.map_or(saved_from, |earned| earned.max(saved_from)) + ran * 100 / FRONT_PERCENT;
-        let has_earned = until <= now;
-        if has_earned {
-            earned.front = Some(until);
-        }
-        has_earned
+        let from = earned.front.map_or(saved_from, |earned| earned.max(saved_from));
+        let until = from + ran.saturating_mul(FRONT);
+        earned.front = Some(until.min(now + MAX_DEBT));
+        until <= now
+    }
+
+    /// Says whether the service has taken more of that than it has earned.
+    fn owes_front(&self, now: Instant) -> bool {
+        self.lock().front.is_some_and(|earned| earned > now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Earned> {
@@ -221,12 +225,17 @@ impl Cpu {
         let (stretch, ran) = self.meter.read(self.meter.clock());
         let before = self.charged;
         let turn = self.decide(now, stretch, ran);
-        if let Some(charged) = before {
-            let may_turn = ran >= JUST_BACK && !self.meter.is_long();
-            if may_turn && !self.share.is_in_front(now, ran.saturating_sub(charged)) {
-                self.meter.turn_long();
-            }
-        } else if self.charged.is_some() {
+        let is_over = !self.meter.is_long()
+            && match before {
+                // A service that has had its part of long guests is looked at more closely.
+                None if self.charged.is_none() => ran >= JUST_BACK && self.share.owes_front(now),
+                None => !self.share.takes_front(now, TICK),
+                Some(charged) => ran >= JUST_BACK && !self.share.takes_front(now, ran.saturating_sub(charged)),
+            };
+        if is_over {
+            self.meter.turn_long();
+        }
+        if before.is_none() && self.charged.is_some() {
             self.meter.go_exact();
         }
         turn
@@ -252,149 +261,4 @@ impl Cpu {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ms(count: u64) -> Duration {
-        Duration::from_millis(count)
-    }
-
-    /// Lets a guest run and wait in turn, and returns how long it has run within a time.
-    fn runs_within(share: &CpuShare, start: Instant, whole: Duration) -> Duration {
-        let (mut now, mut ran) = (start, Duration::ZERO);
-        while now < start + whole {
-            now += TICK;
-            ran += TICK;
-            now = now.max(share.charge(now, TICK));
-        }
-        ran
-    }
-
-    #[test]
-    fn an_endless_loop_gets_the_share_of_its_service_and_no_more() {
-        for percent in [1, 10, 50, 100] {
-            let share = CpuShare::new(percent);
-            let ran = runs_within(&share, Instant::now(), Duration::from_secs(10));
-            let fair = ms(100) * percent;
-            assert!(ran >= fair && ran <= fair + CREDIT + TICK, "{percent} %: {ran:?} of {fair:?}");
-        }
-    }
-
-    #[test]
-    fn guests_of_one_service_share_what_it_has() {
-        let (share, start) = (CpuShare::new(50), Instant::now());
-        // Two loops on two threads, both looked at after each tick that they run.
-        let mut next = [start; 2];
-        let mut ran = Duration::ZERO;
-        while next.iter().any(|at| *at < start + ms(1000)) {
-            let turn = usize::from(next[1] < next[0]);
-            let now = next[turn] + TICK;
-            ran += TICK;
-            next[turn] = now.max(share.charge(now, TICK));
-        }
-        assert!(ran >= ms(490) && ran <= ms(500) + CREDIT + 2 * TICK, "{ran:?} of half a second");
-    }
-
-    #[test]
-    fn more_than_a_core_holds_one_loop_up_never() {
-        let (share, start) = (CpuShare::new(200), Instant::now());
-        let mut now = start;
-        for _ in 0..1000 {
-            now += TICK;
-            assert!(share.charge(now, TICK) <= now);
-        }
-    }
-
-    #[test]
-    fn a_long_request_in_an_idle_service_is_not_held_up() {
-        let (share, start) = (CpuShare::new(50), Instant::now());
-        let now = start + ms(10);
-        assert!(share.charge(now, ms(10)) <= now, "ten milliseconds are credited");
-        let now = now + ms(2);
-        assert!(share.charge(now, ms(2)) > now, "they are used up");
-        let later = now + ms(1000);
-        assert!(share.charge(later, ms(10)) <= later, "and earned again");
-    }
-
-    #[test]
-    fn who_rarely_computes_for_long_stays_in_front_and_who_always_does_not() {
-        let (share, start) = (CpuShare::new(100), Instant::now() + FRONT_SAVED);
-        let looks =
-            |from: Instant, count: u32| (1..=count).filter(|look| share.is_in_front(from + TICK * *look, TICK)).count();
-        let saved = looks(start, 150);
-        assert!((24..=27).contains(&saved), "50 ms were saved up: {saved} looks");
-        assert!(looks(start + ms(300), 500) <= 6, "then it is a hundredth");
-        let rested = looks(start + ms(300) + 2 * FRONT_SAVED, 20);
-        assert_eq!(rested, 20, "and saved up again");
-    }
-
-    #[test]
-    fn a_flood_leaves_no_more_than_the_greatest_debt_behind() {
-        let (share, now) = (CpuShare::new(1), Instant::now() + ms(100));
-        for _ in 0..10_000 {
-            share.charge(now, ms(2));
-        }
-        assert_eq!(share.charge(now, ms(2)), now + MAX_DEBT);
-        share.set_percent(100);
-        let later = now + MAX_DEBT + ms(1000);
-        assert!(share.charge(later, ms(2)) <= later, "it is paid");
-    }
-
-    #[test]
-    fn the_first_tick_is_free_and_what_follows_is_paid() {
-        let (mut cpu, now) = (Cpu::new(Arc::new(CpuShare::new(1))), Instant::now());
-        let mut decide = |ran_us, at: Instant| {
-            let ran = Duration::from_micros(ran_us);
-            cpu.decide(at, ran, ran)
-        };
-        assert_eq!(decide(10, now), Turn::GoOn);
-        assert_eq!(decide(1000, now), Turn::Yield);
-        assert_eq!(decide(2000, now), Turn::Yield);
-        assert_eq!(decide(2001, now), Turn::Yield, "from now on it is counted exactly, and paid for");
-        // A millisecond costs a hundred; it was earned for that long, and for the credit.
-        assert_eq!(decide(1000, now), Turn::WaitUntil(now + ms(100) - ms(1) - CREDIT));
-        assert_eq!(decide(2000, now), Turn::WaitUntil(now + ms(200) - ms(1) - CREDIT), "each is charged for once");
-    }
-
-    #[test]
-    fn a_guest_that_is_back_from_a_wait_goes_on() {
-        let (mut cpu, now) = (Cpu::new(Arc::new(CpuShare::new(100))), Instant::now());
-        assert_eq!(cpu.decide(now, Duration::from_micros(20), ms(1)), Turn::GoOn);
-        assert_eq!(cpu.decide(now, ms(1), ms(3)), Turn::Yield);
-        assert_eq!(cpu.decide(now, Duration::from_micros(20), ms(4)), Turn::GoOn, "its service can pay");
-    }
-
-    #[test]
-    fn waiting_costs_nothing() {
-        let meter = Meter::new();
-        let clock = |ms: u64| ms * 1_000_000;
-        for round in 0..100_u32 {
-            let at = 50 * u64::from(round);
-            meter.start(clock(at));
-            assert_eq!(meter.read(clock(at + 1)), (ms(1), ms(1) + ms(1) * round));
-            meter.stop(clock(at + 1));
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_left_out_belongs_to_somebody_else() {
-        let busy = || {
-            let until = Instant::now() + ms(20);
-            while Instant::now() < until {}
-        };
-        for exact in [false, true] {
-            let (outer, inner) = (Meter::new(), Meter::new());
-            if exact {
-                outer.go_exact();
-                inner.go_exact();
-            }
-            {
-                let mut call = pin!(outer.leave_out(async { inner.count(busy) }));
-                std::future::poll_fn(|context| outer.count(|| call.as_mut().poll(context))).await;
-            }
-            let [outer, inner] = [outer, inner].map(|meter| Duration::from_nanos(meter.ran.load(Ordering::Relaxed)));
-            assert!(inner > Duration::ZERO && outer < inner, "{outer:?} and {inner:?}");
-            assert!(exact || inner >= ms(20), "{inner:?}");
-        }
-    }
-}
+mod tests;
