@@ -19,6 +19,10 @@ use rustix::time::{ClockId, clock_gettime};
 /// are not felt by those who wait behind them, and long enough that the looks cost nothing.
 pub(super) const TICK: Duration = Duration::from_millis(2);
 
+/// The same while somebody computes in the background. The system may notice only when such a thread enters the kernel
+/// that another one waits for its core, and at each look it does.
+pub(super) const SHORT_TICK: Duration = Duration::from_micros(500);
+
 /// What a guest may have run since its last wait and still go on at a look: it has just come back to its thread.
 const JUST_BACK: Duration = Duration::from_micros(500);
 

@@ -17,7 +17,7 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use super::background::Background;
 use super::compiler::Compiler;
-use super::cpu::TICK;
+use super::cpu::{SHORT_TICK, TICK};
 use super::linker::base_linker;
 use super::reuse::IdleGuests;
 use super::state::HostState;
@@ -121,9 +121,10 @@ impl Runtime {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(places.all(), max_memory)));
         let engine = Engine::new(&config).map_err(RuntimeError::Engine)?;
         let linker = base_linker(&engine).map_err(RuntimeError::Engine)?;
-        tick(&engine).map_err(RuntimeError::Ticker)?;
         let compiler = Compiler::new(compiler, cache, &engine);
-        let background = Background::new(semaphore(places.background)).map_err(RuntimeError::Background)?;
+        let background = semaphore(places.background);
+        tick(&engine, Arc::clone(&background)).map_err(RuntimeError::Ticker)?;
+        let background = Background::new(background).map_err(RuntimeError::Background)?;
         Ok(Self {
             engine,
             linker,
@@ -196,16 +197,16 @@ fn pool(places: u32, max_memory: usize) -> PoolingAllocationConfig {
     pool
 }
 
-/// Ticks until the engine is gone.
+/// Ticks until the engine is gone, faster while somebody has one of the places of the background.
 #[expect(clippy::disallowed_methods, reason = "a plain thread: it must tick when the async threads are all busy")]
-fn tick(engine: &Engine) -> std::io::Result<()> {
-    let engine = engine.weak();
+fn tick(engine: &Engine, background: Arc<Semaphore>) -> std::io::Result<()> {
+    let (engine, places) = (engine.weak(), background.available_permits());
     let thread = std::thread::Builder::new().name("epoch".to_owned());
     thread.spawn(move || {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            std::thread::sleep(TICK);
+            std::thread::sleep(if background.available_permits() < places { SHORT_TICK } else { TICK });
         }
     })?;
     Ok(())
