@@ -98,7 +98,8 @@ impl<'r> List<'r> {
 
     /// Runs `SELECT <columns> FROM <tables> WHERE … ORDER BY <order>` and answers the page as a bare array.
     ///
-    /// A LEFT JOIN finds at most one row for each: the total is counted without those that no condition names.
+    /// A LEFT JOIN finds at most one row for each: the total is counted without those that no condition names, as
+    /// `alias.column`.
     ///
     /// # Errors
     /// When a parameter is wrong, the page is too large for one answer, or the database does not answer.
@@ -187,10 +188,12 @@ fn too_large() -> Error {
 fn count(select: &str, filter: &str) -> String {
     let from = select.rfind(" FROM ").map_or("", |at| &select[at..]);
     let parts: Vec<&str> = from.split(" LEFT JOIN ").collect();
-    // `<table> <alias> ON …`; one that is named may itself name those before it.
-    let is_named =
-        |join: &&str| join.split_whitespace().nth(1).is_some_and(|alias| filter.contains(&format!("{alias}.")));
-    let joins = parts[1..].iter().rposition(is_named).map_or(0, |last| last + 1);
+    // What joins otherwise may change the number of rows; what is named, or joins, may itself name what is before it.
+    let counts = |join: &&str| {
+        let names = join.split(" ON ").next().unwrap_or_default();
+        join.contains(" JOIN ") || names.split_whitespace().any(|name| filter.contains(&format!("{name}.")))
+    };
+    let joins = parts[1..].iter().rposition(counts).map_or(0, |last| last + 1);
     ["SELECT COUNT(*)", &parts[..=joins].join(" LEFT JOIN "), filter].concat()
 }
 
@@ -262,6 +265,10 @@ mod tests {
         assert_eq!(count(select, " WHERE n.id = $1"), format!("{named} WHERE n.id = $1"));
         let both = format!("{named} LEFT JOIN towns t ON t.id = n.town");
         assert_eq!(count(select, " WHERE o.id = $1 AND t.id = $2"), format!("{both} WHERE o.id = $1 AND t.id = $2"));
+        let as_alias = "SELECT o.id FROM orders o LEFT JOIN names AS n ON n.id = o.name";
+        assert!(count(as_alias, " WHERE n.id = $1").contains("names AS n"));
+        let inner = "SELECT o.id FROM orders o LEFT JOIN names n ON n.id = o.name JOIN towns t ON t.id = o.town";
+        assert!(count(inner, " WHERE o.id = $1").contains("JOIN towns t"), "it may leave rows out");
         assert_eq!(count("SELECT id FROM users", ""), "SELECT COUNT(*) FROM users");
     }
 

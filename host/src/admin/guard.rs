@@ -35,9 +35,6 @@ pub(super) async fn admit(
         return Err(Problem::Unauthorized);
     }
     let response = next.run(request).await;
-    if !response.status().is_success() {
-        leftover.discard().await;
-    }
     tracing::info!(
         http.method = %method,
         http.path = path,
@@ -47,6 +44,9 @@ pub(super) async fn admit(
         duration_ms = started.elapsed().as_secs_f64() * 1000.0,
         "admin request"
     );
+    if !response.status().is_success() {
+        leftover.discard().await;
+    }
     Ok(response)
 }
 

@@ -1,4 +1,4 @@
-//! Compiles in a process of its own, one component at a time, behind everything that serves.
+//! Compiles in a process of its own, one component at a time, behind everything that serves as long as that will do.
 //!
 //! Whatever a component does to the compiler, it does to that process alone: its crash, its memory, its time and its
 //! locks are not the host's. What it makes is kept as a file, by digest, and mapped into the host.
@@ -28,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the compiler gets only what others leave of the cores. Where that was not enough, it begins anew at their
 /// side: a process may not raise its own priority, and a busy host is when a deploy may be what helps.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longest wait for one that was killed: it needs a core to end.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How far it stands back then: it gets about a tenth of a contended core.
 const NICENESS: i32 = 10;
@@ -100,7 +103,7 @@ impl Compiler {
         let part = match self.attempt(Place::Behind, self.patience, &file, bytes).await? {
             Some(part) => part,
             None => self
-                .attempt(Place::Beside, TIMEOUT, &file, bytes)
+                .attempt(Place::Beside, TIMEOUT.saturating_sub(self.patience), &file, bytes)
                 .await?
                 .ok_or_else(|| refused("its compilation takes too long"))?,
         };
@@ -121,15 +124,8 @@ impl Compiler {
         bytes: &[u8],
     ) -> Result<Option<Part>, CompileError> {
         let part = Part(file.with_extension(format!("{}.part", uuid::Uuid::now_v7())));
-        match tokio::time::timeout(within, self.run(place, &part.0, bytes)).await {
-            Ok(made) => made.map(|()| Some(part)),
-            Err(_) => Ok(None),
-        }
-    }
-
-    async fn run(&self, place: Place, output: &Path, bytes: &[u8]) -> Result<(), CompileError> {
         let mut command = Command::new(&self.program);
-        command.arg("compile").args((place == Place::Beside).then_some("--beside")).arg(output).kill_on_drop(true);
+        command.arg("compile").args((place == Place::Beside).then_some("--beside")).arg(&part.0).kill_on_drop(true);
         // Cranelift's threads are rayon's.
         command.env("RAYON_NUM_THREADS", priority::threads().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -147,8 +143,14 @@ impl Compiler {
             let _ = tokio::io::copy(&mut stderr.into_inner(), &mut tokio::io::sink()).await;
             String::from_utf8_lossy(&error).into_owned()
         };
-        let ((), error, status) = tokio::join!(feed, read, child.wait());
-        outcome(status.map_err(unusable)?, &error)
+        let run = async { tokio::join!(feed, read, child.wait()) };
+        if let Ok(((), error, status)) = tokio::time::timeout(within, run).await {
+            return outcome(status.map_err(unusable)?, &error).map(|()| Some(part));
+        }
+        // Before the next begins: its memory, and a file that it may be about to make.
+        let _ = child.start_kill();
+        let _ = tokio::time::timeout(KILL_TIMEOUT, child.wait()).await;
+        Ok(None)
     }
 }
 
@@ -255,7 +257,7 @@ mod tests {
         std::fs::write(&program, script).expect("writes");
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("its own file");
         let engine = Engine::new(&settings()).expect("an engine");
-        Compiler { patience: Duration::from_millis(300), ..Compiler::new(program, folder.to_owned(), &engine) }
+        Compiler::new(program, folder.to_owned(), &engine)
     }
 
     fn started(folder: &Path) -> String {
@@ -266,7 +268,7 @@ mod tests {
     async fn who_gets_nothing_behind_others_begins_anew_beside_them() {
         let folder = tempfile::tempdir().expect("a folder");
         let script = r#"[ "$2" = --beside ] || exec sleep 60; echo code > "$3"; echo sum > "${3%.part}.sha256""#;
-        let compiler = compiler(folder.path(), script);
+        let compiler = Compiler { patience: Duration::from_secs(2), ..compiler(folder.path(), script) };
         let bytes = Bytes::from_static(b"a component");
         let digest = ComponentDigest::of(&bytes);
         compiler.compile(digest, &bytes).await.expect("the second attempt ends");

@@ -19,7 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// are not felt by those who wait behind them, and long enough that the looks cost nothing.
 pub(super) const TICK: Duration = Duration::from_millis(2);
 
-/// The same while somebody computes in the background. The system may notice only when such a thread enters the kernel
+/// The same while a call is in the background. The system may notice only when such a thread enters the kernel
 /// that another one waits for its core, and at each look it does.
 pub(super) const SHORT_TICK: Duration = Duration::from_micros(500);
 
@@ -36,7 +36,7 @@ const MAX_DEBT: Duration = Duration::from_secs(1);
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The part of a core that a service's long guests may take before they go on in the background, one of so many. It is
-/// what they can count on when others want all cores, and so little that not one neighbour in a hundred notices.
+/// what they can count on when others want all cores, and so little that few neighbours notice.
 const FRONT: u32 = 200;
 
 /// Time for which a service saves that up: one that rarely computes for long does it at once.
@@ -78,6 +78,8 @@ pub(super) struct Cpu {
     meter: Arc<Meter>,
     /// What its service has been charged for, once it has run for long.
     charged: Option<Duration>,
+    /// What of its exact time was counted as run at the side of all others.
+    fronted: Duration,
 }
 
 /// What a running guest does next.
@@ -216,7 +218,7 @@ impl Meter {
 impl Cpu {
     /// Begins an invocation of a service.
     pub(super) fn new(share: Arc<CpuShare>) -> Self {
-        Self { share, meter: Arc::new(Meter::new()), charged: None }
+        Self { share, meter: Arc::new(Meter::new()), charged: None, fronted: Duration::ZERO }
     }
 
     /// Returns what its running time is counted with.
@@ -224,23 +226,27 @@ impl Cpu {
         &self.meter
     }
 
-    /// Looks at a running guest, on its thread. The first tick of an invocation is free.
+    /// Looks at a running guest, on its thread. The first [`TICK`] of an invocation is free.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
         let (stretch, ran) = self.meter.read(self.meter.clock());
-        let before = self.charged;
+        self.look(now, stretch, ran)
+    }
+
+    fn look(&mut self, now: Instant, stretch: Duration, ran: Duration) -> Turn {
+        let was_charged = self.charged.is_some();
         let turn = self.decide(now, stretch, ran);
-        let is_over = !self.meter.is_long()
-            && match before {
-                // A service that has had its part of long guests is looked at more closely.
-                None if self.charged.is_none() => ran >= JUST_BACK && self.share.owes_front(now),
-                None => !self.share.takes_front(now, TICK),
-                Some(charged) => ran >= JUST_BACK && !self.share.takes_front(now, ran.saturating_sub(charged)),
-            };
-        if is_over {
-            self.meter.turn_long();
+        let is_exact = self.meter.exact.load(Ordering::Relaxed);
+        if is_exact && ran >= JUST_BACK && !self.meter.is_long() {
+            let taken = ran.saturating_sub(std::mem::replace(&mut self.fronted, ran));
+            if !self.share.takes_front(now, taken) {
+                self.meter.turn_long();
+            }
         }
-        if before.is_none() && self.charged.is_some() {
+        // A service that has had its part of long guests is looked at more closely.
+        let is_suspect = !is_exact && ran >= JUST_BACK && self.share.owes_front(now);
+        if is_suspect || !was_charged && self.charged.is_some() {
             self.meter.go_exact();
+            self.fronted = Duration::ZERO;
         }
         turn
     }

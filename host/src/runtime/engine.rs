@@ -197,7 +197,7 @@ fn pool(places: u32, max_memory: usize) -> PoolingAllocationConfig {
     pool
 }
 
-/// Ticks until the engine is gone, faster while somebody has one of the places of the background.
+/// Ticks until the engine is gone, faster while a call has one of the places of the background.
 #[expect(clippy::disallowed_methods, reason = "a plain thread: it must tick when the async threads are all busy")]
 fn tick(engine: &Engine, background: Arc<Semaphore>) -> std::io::Result<()> {
     let (engine, places) = (engine.weak(), background.available_permits());

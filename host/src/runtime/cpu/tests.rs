@@ -79,18 +79,22 @@ fn who_rarely_computes_for_long_stays_in_front_and_who_always_does_not() {
 }
 
 #[test]
-fn the_guests_of_a_service_that_owes_turn_long_at_once() {
+fn the_guests_of_a_service_that_owes_turn_long_by_the_clock_of_their_thread() {
     let (share, now) = (Arc::new(CpuShare::new(100)), Instant::now() + FRONT_SAVED);
-    let turns = |share: &Arc<CpuShare>, ran: Duration| {
-        let mut cpu = Cpu::new(Arc::clone(share));
-        cpu.meter.ran.store(u64::try_from(ran.as_nanos()).expect("short"), Ordering::Relaxed);
-        cpu.turn(now);
+    // What each look finds that it has run; from when it is counted exactly on, that begins anew.
+    let turns = |looks: &[Duration]| {
+        let mut cpu = Cpu::new(Arc::clone(&share));
+        for ran in looks {
+            cpu.look(now, *ran, *ran);
+        }
         cpu.meter.is_long()
     };
-    assert!(!turns(&share, JUST_BACK) && !turns(&share, 2 * TICK), "it owes nothing");
+    assert!(!turns(&[JUST_BACK, JUST_BACK, 2 * TICK, TICK]), "it owes nothing");
     share.takes_front(now, ms(100));
-    assert!(turns(&share, JUST_BACK) && turns(&share, 2 * TICK));
-    assert!(!turns(&share, Duration::ZERO), "a short one is left alone");
+    assert!(!turns(&[JUST_BACK]), "it may have waited for a core");
+    assert!(turns(&[JUST_BACK, JUST_BACK]), "it has run, by the clock of its thread");
+    assert!(!turns(&[JUST_BACK / 2, JUST_BACK / 2]), "a short one is left alone");
+    assert!(!turns(&[2 * TICK, JUST_BACK / 2]), "so is one that was kept waiting for a core");
 }
 
 #[test]

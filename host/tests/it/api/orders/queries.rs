@@ -67,10 +67,11 @@ on_both_databases! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_costs_the_same_however_many_orders_there_are() {
+async fn the_rows_of_a_page_are_found_in_the_order_of_an_index() {
     let app = TestApp::start(Backend::Sqlite).await.expect("SQLite needs nothing");
     let file = format!("sqlite://{}/data/db/orders.sqlite3", app.folder().display());
     let mut orders = SqliteConnection::connect(&file).await.expect("the file is there");
+    // As `components/orders/src/api/read.rs` asks for them.
     for filter in ["", "WHERE o.customer_id = 1", "WHERE o.status = 'CONFIRMED'"] {
         let page = format!(
             "EXPLAIN QUERY PLAN SELECT o.id, o.product_name FROM orders o {filter} \
